@@ -1,0 +1,59 @@
+"""
+Reads a journal. Nothing here changes the file: it is opened read-only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.journal import FILE_NAME, FORMAT
+
+
+class JournalReader:
+    """One run's journal. `run` is the folder of the run or the file itself. Raises InputError."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / FILE_NAME if run.is_dir() else run
+        if not self.path.is_file():
+            raise InputError(
+                f"{run}: no journal here", hint="name a run's folder (reports/latest) or its journal.db"
+            )
+        try:
+            self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+            self.facts: dict[str, Any] = {
+                key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")
+            }
+        except (sqlite3.Error, ValueError) as error:
+            raise InputError(f"{self.path}: not a journal of this program: {error}") from error
+        if self.facts.get("format") != FORMAT:
+            raise InputError(
+                f"{self.path}: journal format {self.facts.get('format')!r}, this version reads {FORMAT}",
+                hint="judge it with the version that wrote it (key `versions` of its run table)",
+            )
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows of any query, as tuples. Raises InputError when the file is damaged."""
+        try:
+            yield from self._db.execute(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{self.path}: damaged: {error}") from error
+
+    def events(self, *kinds: str) -> list[tuple[int, str, str, dict[str, Any]]]:
+        """Events as (t_ns, kind, subject, data) in order of time; all kinds when none is named."""
+        where = f"WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        sql = f"SELECT t_ns, kind, subject, data FROM events {where} ORDER BY t_ns, id"
+        return [(t_ns, kind, subject, json.loads(data)) for t_ns, kind, subject, data in self.rows(sql, kinds)]
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,193 @@
+"""
+The promises a scenario can make: what is expected, of what, and in which window.
+
+Words only. The check of the same name in `harness/checks/` answers each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from harness.words import Link, PerSecond, Seconds, Share, Words
+
+State = Literal["closed", "open", "half_open", "disabled", "forced_open", "metrics_only"]
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+
+
+class Promise(Words):
+    """Base of all promises: the window they speak of.
+
+    `during` names a fault or a phase; absent: the whole run under load. `after` skips that long
+    from the window's start. `except` leaves out the requests that belong to the named faults or phases.
+    """
+
+    check: ClassVar[str]
+    summary: ClassVar[str]  # one sentence for `harness list checks`
+    example: ClassVar[str]  # YAML of one promise, itself tested
+
+    during: str | None = Field(None, description="name of the fault or phase it speaks of")
+    after_s: Seconds = Field(0.0, alias="after", description="skip that long from the window's start")
+    except_: Names = Field((), alias="except", description="faults or phases left out")
+
+
+class Availability(Promise):
+    check = "availability"
+    summary = "the share of requests with a good outcome"
+    example = "availability: {of: POST /orders, at_least: 99%, during: slow-payment}"
+
+    of: str | None = Field(None, description="request name; absent: all requests")
+    at_least: Share = Field(description="least share of good outcomes")
+
+
+class Latency(Promise):
+    check = "latency"
+    summary = "percentiles of latency, exact, from the intended start"
+    example = "latency: {of: POST /orders, p99: 500ms, p50: 50ms, during: slow-payment, after: 3s}"
+
+    of: str | None = Field(None, description="request name; absent: all requests")
+    p50_s: Seconds | None = Field(None, alias="p50", description="bound on the median")
+    p90_s: Seconds | None = Field(None, alias="p90", description="bound on the 90th percentile")
+    p95_s: Seconds | None = Field(None, alias="p95", description="bound on the 95th percentile")
+    p99_s: Seconds | None = Field(None, alias="p99", description="bound on the 99th percentile")
+    p999_s: Seconds | None = Field(None, alias="p99.9", description="bound on the 99.9th percentile")
+    max_s: Seconds | None = Field(None, alias="max", description="bound on the slowest request")
+    answers: Literal["good", "all"] = Field(
+        "good", description="good: requests answered well; all: error answers too"
+    )
+
+
+class Errors(Promise):
+    check = "errors"
+    summary = "which kinds of errors may appear, and how often"
+    example = "errors: {of: POST /orders, only: [status 503, read_timeout], at_most: 5%}"
+
+    of: str | None = Field(None, description="request name; absent: all requests")
+    only: tuple[str, ...] | None = Field(
+        None, description="kinds that may appear: refused, reset, read_timeout, closed_early, 'status 503' ..."
+    )
+    none_of: tuple[str, ...] = Field((), description="kinds that must not appear")
+    at_most: Share = Field(1.0, description="largest share of requests with any error")
+
+
+class Throughput(Promise):
+    check = "throughput"
+    summary = "good answers a second"
+    example = "throughput: {of: POST /orders, at_least: 38/s, during: slow-payment}"
+
+    of: str | None = Field(None, description="request name; absent: all requests")
+    at_least_per_s: PerSecond = Field(alias="at_least", description="least good answers a second")
+
+
+class Breaker(Promise):
+    check = "breaker"
+    summary = "the transitions of a circuit breaker, in order and in time"
+    example = (
+        "breaker: {on: order->payment, goes: [closed, open, half_open, closed], opens_within: 3s, closes_within: 5s}"
+    )
+
+    on: Link = Field(description="client->name of the breaker in the client")
+    goes: tuple[State, ...] | None = Field(
+        None, description="states in order; half_open -> open rounds in between may repeat"
+    )
+    opens_within_s: Seconds | None = Field(
+        None, alias="opens_within", description="time from the fault's real start to the first OPEN"
+    )
+    closes_within_s: Seconds | None = Field(
+        None, alias="closes_within", description="time from the fault's real end to the last CLOSED"
+    )
+    stays: State | None = Field(None, description="the only state allowed in the window")
+    not_permitted_at_least: int | None = Field(None, description="least number of refused calls", ge=0)
+    failure_rate_at_least: Share | None = Field(None, description="failure rate when it opened")
+    calls_while_open_at_most: int | None = Field(
+        None, description="calls that crossed the link while the breaker said OPEN", ge=0
+    )
+
+
+class Fallback(Promise):
+    check = "fallback"
+    summary = "how often an answer came from a fallback"
+    example = "fallback: {named: payment-deferred, serves_at_least: 95%, during: slow-payment, after: 3s}"
+
+    named: str = Field(description="name of the fallback, as the answer's x-fallback header says it")
+    of: str | None = Field(None, description="request name; absent: all requests")
+    serves_at_least: Share | None = Field(None, description="least share of answers it serves")
+    serves_at_most: Share | None = Field(None, description="largest share of answers it serves")
+
+
+class Retries(Promise):
+    check = "retries"
+    summary = "attempts per call and amplification, counted on the wire"
+    example = "retries: {on: order->payment, attempts_at_most: 3, amplification_at_most: 1.5}"
+
+    on: Link = Field(description="the link the attempts cross")
+    attempts_at_most: int | None = Field(None, description="most attempts one call makes", ge=1)
+    attempts_at_least: int | None = Field(
+        None, description="most attempts seen for one call must reach this: retries did happen", ge=1
+    )
+    amplification_at_most: float | None = Field(
+        None, description="requests on the link per incoming call that needed it, on average", ge=1
+    )
+    waits_at_least_s: Seconds | None = Field(
+        None, alias="waits_at_least", description="shortest wait between two attempts of one call"
+    )
+
+
+class Bulkhead(Promise):
+    check = "bulkhead"
+    summary = "concurrency on a link never above the limit; refusals are quick"
+    example = "bulkhead: {on: order->payment, concurrent_at_most: 20, rejects_within: 50ms}"
+
+    on: Link = Field(description="the link the bulkhead guards")
+    concurrent_at_most: int = Field(description="most exchanges open at once on the wire", ge=1)
+    reached: bool = Field(True, description="whether the limit has to be reached for the check to mean anything")
+    rejects_within_s: Seconds | None = Field(
+        None, alias="rejects_within", description="p99 latency of calls the bulkhead refused (from the service's events)"
+    )
+
+
+class Recovery(Promise):
+    check = "recovery"
+    summary = "time from a fault's real end until the SLO holds again"
+    example = "recovery: {from: outage, slo_regained_within: 4s}"
+
+    from_: str | None = Field(None, alias="from", description="name of the fault; absent: the last one that ends")
+    of: str | None = Field(None, description="request name; absent: each request that has an SLO")
+    slo_regained_within_s: Seconds = Field(
+        alias="slo_regained_within", description="longest time until the SLO holds again"
+    )
+
+
+class Effects(Promise):
+    check = "effects"
+    summary = "every acknowledged effect exists exactly once: lost, duplicated, phantom"
+    example = "effects: {ledger: orders, lost: 0, duplicated: 0, phantom: 0}"
+
+    ledger: str = Field(description="name of a ledger the system declares")
+    lost: int = Field(0, description="acknowledged, but absent", ge=0)
+    duplicated: int = Field(0, description="present more than once", ge=0)
+    phantom: int = Field(0, description="present, but never asked for", ge=0)
+
+
+class Slo(Promise):
+    check = "slo"
+    summary = "objectives the system declares once, with error budget and burn"
+    example = "slo: {named: orders-available, budget_left_at_least: 20%}"
+
+    named: str | None = Field(None, description="name of one objective; absent: all of them")
+    budget_left_at_least: Share = Field(0.0, description="least share of the error budget left at the end")
+
+
+PROMISES: dict[str, type[Promise]] = {
+    model.check: model
+    for model in (
+        Availability, Latency, Errors, Throughput, Breaker, Fallback, Retries, Bulkhead, Recovery, Effects, Slo
+    )
+}  # fmt: skip
