@@ -1,0 +1,106 @@
+"""
+Figures a report shows beside the verdicts, read from the journal: phases, and events by the clock of the run.
+
+They decide nothing. Latency counts from the intended instant; percentiles are exact (nearest rank).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from harness.clock import NS_PER_S
+from harness.journal.reader import JournalReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseFigures:
+    """What the load saw of the requests that were meant for one phase. Times in seconds."""
+
+    name: str
+    kind: str
+    start_s: float
+    end_s: float
+    intended: int
+    dropped: int
+    good: int
+    p50_s: float | None  # of good answers
+    p99_s: float | None
+
+    @property
+    def good_per_s(self) -> float:
+        span_s = self.end_s - self.start_s
+        return self.good / span_s if span_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One event at its second of the run (before the load began: below zero)."""
+
+    at_s: float
+    kind: str
+    subject: str
+    data: dict[str, Any]
+
+
+def happenings(reader: JournalReader) -> list[Happening]:
+    """Every event of the run in order."""
+    events = reader.events()
+    zero_ns = _zero_ns(reader, events)
+    return [
+        Happening(at_s=(t_ns - zero_ns) / NS_PER_S, kind=kind, subject=subject, data=data)
+        for t_ns, kind, subject, data in events
+    ]
+
+
+def phases(reader: JournalReader) -> list[PhaseFigures]:
+    """The phases that began and ended, in order of their begin."""
+    events = reader.events("phase.started", "phase.ended")
+    zero_ns = _zero_ns(reader, reader.events("load.started") or events)
+    ended = {subject: t_ns for t_ns, kind, subject, _ in events if kind == "phase.ended"}
+    return [
+        _phase(reader, subject, str(data.get("kind", "")), (t_ns, ended[subject]), zero_ns)
+        for t_ns, kind, subject, data in events
+        if kind == "phase.started" and subject in ended
+    ]
+
+
+def _phase(reader: JournalReader, name: str, kind: str, window_ns: tuple[int, int], zero_ns: int) -> PhaseFigures:
+    counts = (
+        "SELECT count(*), total(start_ns IS NULL), total(ok) FROM requests WHERE intended_ns >= ? AND intended_ns < ?"
+    )
+    intended, dropped, good = next(reader.rows(counts, window_ns))
+    return PhaseFigures(
+        name=name,
+        kind=kind,
+        start_s=(window_ns[0] - zero_ns) / NS_PER_S,
+        end_s=(window_ns[1] - zero_ns) / NS_PER_S,
+        intended=intended,
+        dropped=int(dropped),
+        good=int(good),
+        p50_s=_quantile_s(reader, window_ns, 0.5),
+        p99_s=_quantile_s(reader, window_ns, 0.99),
+    )
+
+
+def _quantile_s(reader: JournalReader, window_ns: tuple[int, int], share: float) -> float | None:
+    where = "FROM requests WHERE ok AND end_ns IS NOT NULL AND intended_ns >= ? AND intended_ns < ?"
+    (count,) = next(reader.rows(f"SELECT count(*) {where}", window_ns))
+    if not count:
+        return None
+    rank = max(1, math.ceil(share * count))
+    latency = f"SELECT end_ns - intended_ns {where} ORDER BY end_ns - intended_ns LIMIT 1 OFFSET ?"
+    (latency_ns,) = next(reader.rows(latency, (*window_ns, rank - 1)))
+    return float(latency_ns) / NS_PER_S
+
+
+def _zero_ns(reader: JournalReader, events: list[tuple[int, str, str, dict[str, Any]]]) -> int:
+    """The instant the load began; when it never did, the first event."""
+    declared = reader.facts.get("t0_ns")
+    if isinstance(declared, int):
+        return declared
+    for _, kind, _, data in events:
+        if kind == "load.started" and isinstance(data.get("t0_ns"), int):
+            return int(data["t0_ns"])
+    return events[0][0] if events else 0

@@ -1,0 +1,103 @@
+"""
+verdict.json: a run's verdict for machines, versioned, readable again.
+
+Within one format, keys may be added but never change their meaning: readers pass over
+what they do not know. The JSON Schema is in `verdict_schema.py` and `docs/verdict.schema.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.errors import InputError
+from harness.verdict import CheckResult, Receipt, RunVerdict, Verdict
+
+FORMAT = 1
+FILE_NAME = "verdict.json"
+
+
+def document(verdict: RunVerdict) -> dict[str, Any]:
+    """
+    The verdict as JSON-ready values.
+
+    Numbers that JSON cannot hold become null: an open end of an interval, a value nobody could measure.
+    """
+    fields = {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)}
+    return {"format": FORMAT, "harness": __version__, **{name: _plain(item) for name, item in fields.items()}}
+
+
+def dump_verdict(verdict: RunVerdict) -> str:
+    """The text of verdict.json."""
+    return json.dumps(document(verdict), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def load_verdict(path: Path) -> RunVerdict:
+    """Read verdict.json, or that of a run's folder. Raises InputError."""
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{file}: cannot be read: {error}", hint="harness report RUN makes it from the run's journal"
+        ) from error
+    try:
+        return parse_verdict(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{file}: not a verdict of this program: {type(error).__name__}: {error}",
+            hint="harness report RUN makes it anew from the run's journal",
+        ) from error
+
+
+def parse_verdict(found: Mapping[str, Any]) -> RunVerdict:
+    """The verdict a document holds. Raises ValueError, KeyError or TypeError when it holds none."""
+    if found["format"] != FORMAT:
+        raise ValueError(f"format {found['format']!r}, this version reads {FORMAT}")
+    values = {field.name: found[field.name] for field in dataclasses.fields(RunVerdict)}
+    values["verdict"] = Verdict(found["verdict"])
+    values["declared"] = Verdict(found["declared"])
+    values["checks"] = tuple(_check(item) for item in found["checks"])
+    values["receipts"] = tuple(_receipt(item) for item in found["receipts"])
+    return RunVerdict(**values)
+
+
+def _check(found: Mapping[str, Any]) -> CheckResult:
+    values = {field.name: found[field.name] for field in dataclasses.fields(CheckResult)}
+    values["verdict"] = Verdict(found["verdict"])
+    values["evidence"] = tuple(found["evidence"])
+    if found["interval"] is not None:
+        low, high = found["interval"]
+        values["interval"] = (-math.inf if low is None else low, math.inf if high is None else high)
+    return CheckResult(**values)
+
+
+def _receipt(found: Mapping[str, Any]) -> Receipt:
+    values = {field.name: found[field.name] for field in dataclasses.fields(Receipt)}
+    values["verdict"] = Verdict(found["verdict"])
+    return Receipt(**values)
+
+
+def _plain(item: Any) -> Any:
+    """Whatever a judge put in, as JSON has it."""
+    if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        return {field.name: _plain(getattr(item, field.name)) for field in dataclasses.fields(item)}
+    if isinstance(item, Enum):
+        return _plain(item.value)
+    if isinstance(item, float):
+        return item if math.isfinite(item) else None
+    if item is None or isinstance(item, str | int):
+        return item
+    if isinstance(item, Mapping):
+        return {str(key): _plain(part) for key, part in item.items()}
+    if isinstance(item, set | frozenset):
+        return sorted((_plain(part) for part in item), key=str)
+    if isinstance(item, list | tuple):
+        return [_plain(part) for part in item]
+    return str(item)
