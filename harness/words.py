@@ -19,9 +19,7 @@ LOAD_CLIENT = "load"  # the client's name on the links by which the load enters
 
 
 def _text(pattern: str, description: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "pattern": pattern, "description": description, "examples": [example]}
-    )
+    return WithJsonSchema({"type": "string", "pattern": pattern, "description": description, "examples": [example]})
 
 
 def _link(value: Any) -> str:
@@ -30,8 +28,35 @@ def _link(value: Any) -> str:
     raise ValueError(f"{value!r} is not a link; write client->upstream: order->payment")
 
 
+def _whole(value: Any, per_s: int, unit: str) -> int:
+    """A duration in whole units of 1/per_s; a short one is refused rather than rounded to zero, which may mean never."""
+    span_s = units.duration_s(value)
+    count = round(span_s * per_s)
+    if span_s > 0 and count == 0:
+        raise ValueError(f"{value!r} is less than one {unit}, the smallest step there is here")
+    return count
+
+
 def _milliseconds(value: Any) -> int:
-    return round(units.duration_s(value) * 1000)
+    return _whole(value, 1000, "millisecond")
+
+
+def _microseconds(value: Any) -> int:
+    return _whole(value, 1_000_000, "microsecond")
+
+
+def _kilobytes_per_s(value: Any) -> int:
+    """Whole KB/s (1 KB is 1000 bytes: Toxiproxy passes `rate` bytes each millisecond)."""
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*(.+?)\s*/\s*s\s*", value)):
+        try:
+            size = units.size_bytes(found.group(1))
+        except ValueError:
+            size = 0
+        if size and size % 1000 == 0:
+            return size // 1000
+        if size:
+            raise ValueError(f"{value!r} is not a whole number of KB/s, the smallest step Toxiproxy knows")
+    raise ValueError(f"{value!r} is not a bandwidth above zero; write a size a second: 20KB/s, 1MB/s")
 
 
 def _positive(value: Any) -> float:
@@ -55,10 +80,22 @@ Seconds = Annotated[
     _text(_DURATION, "a duration with its unit", "250ms"),
 ]
 PositiveSeconds = Annotated[
-    float, BeforeValidator(_positive), _written("{:.9f}s"), _text(_DURATION, "a duration above zero, with its unit", "5s")
+    float,
+    BeforeValidator(_positive),
+    _written("{:.9f}s"),
+    _text(_DURATION, "a duration above zero, with its unit", "5s"),
 ]
 Milliseconds = Annotated[
     int, BeforeValidator(_milliseconds), _written("{}ms"), _text(_DURATION, "a duration with its unit", "250ms")
+]
+Microseconds = Annotated[
+    int, BeforeValidator(_microseconds), _written("{}us"), _text(_DURATION, "a duration with its unit", "100us")
+]
+KilobytesPerSecond = Annotated[
+    int,
+    BeforeValidator(_kilobytes_per_s),
+    _written("{}KB/s"),
+    _text(r"^\s*\d+(\.\d+)?\s*(B|KB|MB|GB|KiB|MiB|GiB)\s*/\s*s\s*$", "a bandwidth in whole KB/s", "20KB/s"),
 ]
 PerSecond = Annotated[
     float,
@@ -86,9 +123,7 @@ Bytes = Annotated[
     _written("{}B"),
     _text(r"^\s*\d+(\.\d+)?\s*(B|KB|MB|GB|KiB|MiB|GiB)\s*$", "a size with its unit", "64KB"),
 ]
-Link = Annotated[
-    str, BeforeValidator(_link), _text(r"^[\w.-]+\s*->\s*[\w.-]+$", "client->upstream", "order->payment")
-]
+Link = Annotated[str, BeforeValidator(_link), _text(r"^[\w.-]+\s*->\s*[\w.-]+$", "client->upstream", "order->payment")]
 
 
 class Words(BaseModel):

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+from harness.faults.abort import Abort
+from harness.faults.bandwidth import Bandwidth
 from harness.faults.base import Fault
+from harness.faults.delay import Delay
+from harness.faults.down import Down
+from harness.faults.kill import Kill
 from harness.faults.latency import Latency
+from harness.faults.limit_data import LimitData
+from harness.faults.pause import Pause
+from harness.faults.reset_peer import ResetPeer
+from harness.faults.restart import Restart
+from harness.faults.slicer import Slicer
+from harness.faults.slow_close import SlowClose
+from harness.faults.status import Status
+from harness.faults.stop import Stop
+from harness.faults.timeout import Timeout
 
-FAULTS: dict[str, type[Fault]] = {fault.kind: fault for fault in (Latency,)}
+FAULTS: dict[str, type[Fault]] = {
+    fault.kind: fault
+    for fault in (
+        Latency, Bandwidth, SlowClose, Timeout, ResetPeer, Slicer, LimitData,
+        Down,
+        Status, Delay, Abort,
+        Kill, Stop, Pause, Restart,
+    )
+}  # fmt: skip

@@ -16,7 +16,7 @@ from harness.words import Words
 class World(Protocol):
     """What the conductor lets a fault do. Every call raises HarnessError when it did not happen."""
 
-    def add_toxic(
+    def add_toxic(  # noqa: PLR0917
         self, link: str, name: str, kind: str, stream: str, toxicity: float, attributes: dict[str, int]
     ) -> None:
         """Add one toxic of Toxiproxy's own kind to a link's proxy; attributes in Toxiproxy's units."""
@@ -55,15 +55,21 @@ class Mark:
     by "status":  exchanges answer with one of statuses
     by "ending":  exchanges end in one of endings
     by "process": the service's process is gone, frozen or another one (no wire needed)
+    by "close":   connections are closed delay_ms later than before; exchanges look the same
+    `share_known` False: which exchanges are hit depends on their size, so any of them is evidence and share an upper bound.
+    `methods` and `path` (a glob): only exchanges that match can be hit; share is of those.
     `counted` says how many exchanges at most are meant to be hit (first N); None: all that share covers.
     """
 
-    by: Literal["delay", "status", "ending", "process"]
+    by: Literal["delay", "status", "ending", "process", "close"]
     share: float = 1.0
     delay_ms: int | None = None
     statuses: frozenset[int] = frozenset()
     endings: frozenset[str] = frozenset()
     counted: int | None = None
+    share_known: bool = True
+    methods: frozenset[str] = frozenset()
+    path: str | None = None
 
 
 class Fault(Words):

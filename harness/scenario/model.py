@@ -7,7 +7,7 @@ by the Python front end. It holds no file positions; `file.py` keeps those.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -22,7 +22,7 @@ def _fault_tag(value: Any) -> str | None:
     if isinstance(value, Fault):
         return f"{value.family}: {value.kind}"
     if isinstance(value, dict):
-        for family in {f.family for f in FAULTS.values()}:
+        for family in dict.fromkeys(f.family for f in FAULTS.values()):
             if family in value:
                 return f"{family}: {value[family]}"
     return None
@@ -35,7 +35,10 @@ def _union(tagged: dict[str, Any], tag: Any) -> Any:
     return Annotated[Union[members], Discriminator(tag)]  # noqa: UP007  # built from a table
 
 
-AnyFault = _union({f"{f.family}: {f.kind}": f for f in FAULTS.values()}, _fault_tag)
+if TYPE_CHECKING:  # a type checker cannot read a union built from a table
+    AnyFault = Fault
+else:
+    AnyFault = _union({f"{f.family}: {f.kind}": f for f in FAULTS.values()}, _fault_tag)
 
 
 class RateSegment(Words):
@@ -136,16 +139,20 @@ class Expectation(Words):
 def _expectation_model(name: str, promise: type[Promise]) -> type[Expectation]:
     from pydantic import create_model
 
-    return create_model(
+    made = create_model(  # type: ignore[call-overload]
         f"Expect{promise.__name__}",
         __base__=Expectation,
         __doc__=promise.summary,
-        **{name: (promise, Field(description=promise.summary))},  # type: ignore[call-overload]
+        **{name: (promise, Field(description=promise.summary))},
     )
+    return cast("type[Expectation]", made)
 
 
 EXPECTATIONS = {name: _expectation_model(name, promise) for name, promise in PROMISES.items()}
-AnyExpectation = _union(dict(EXPECTATIONS), _promise_tag)
+if TYPE_CHECKING:
+    AnyExpectation = Expectation
+else:
+    AnyExpectation = _union(dict(EXPECTATIONS), _promise_tag)
 
 
 def expectation(promise: Promise) -> Expectation:
