@@ -1,0 +1,169 @@
+"""
+`harness`: finds the command, lets it run, and turns whatever happens into an exit code.
+
+`harness --help` has to answer at once: commands are imported when they are called, and import
+what is heavy (pydantic, rich, yaml, psutil) inside their functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from harness import __version__
+from harness.errors import EXIT_BUG, EXIT_PASS, EXIT_WRONG_INPUT, HarnessError, InputError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from harness.cli.parser import Parser
+
+EXIT_INTERRUPTED = 130
+MOST_FRAMES = 12
+
+COMMANDS = {
+    "run": "run scenarios, judge them and write their reports",
+    "validate": "check scenario files without starting anything",
+    "judge": "judge the journal of a finished run again",
+    "report": "write a run's report files anew from its journal",
+    "list": "list faults, checks or scenarios",
+    "explain": "what a fault or check does, its keys, units and defaults",
+    "schema": "print the JSON Schema of scenario files, for editors",
+    "doctor": "say what is present, what is missing and how to get it",
+    "clean": "undo everything that any run left behind",
+}
+
+
+class Command(Protocol):
+    """What each module of a command holds."""
+
+    DESCRIPTION: str
+    EXAMPLES: Sequence[str]
+
+    def arguments(self, parser: Parser) -> None: ...
+
+    def main(self, options: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line. Returns the exit code; raises nothing but the SystemExit of --help."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a narrow terminal must not end a run
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except HarnessError as error:
+        return _problem(error, arguments)
+    except KeyboardInterrupt:
+        undone = ", everything was undone" if arguments[:1] == ["run"] else ""
+        print(f"interrupted{undone}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _nobody_reads()
+    except Exception as error:
+        return _bug(error)
+
+
+def parser_of(name: str) -> Parser:
+    """The parser of one command."""
+    return _parser(name, _command(name))
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(help_text())
+        return EXIT_PASS if arguments else EXIT_WRONG_INPUT
+    name, *rest = arguments
+    if name in {"-V", "--version"}:
+        print(f"harness {__version__}")
+        return EXIT_PASS
+    if name not in COMMANDS:
+        raise _unknown_command(name)
+    command = _command(name)
+    return command.main(_parser(name, command).read(rest))
+
+
+def _command(name: str) -> Command:
+    return cast("Command", import_module(f"harness.cli.{name}"))
+
+
+def _parser(name: str, command: Command) -> Parser:
+    from harness.cli.parser import Parser
+
+    parser = Parser(name, command.DESCRIPTION, command.EXAMPLES)
+    command.arguments(parser)
+    parser.add_json()
+    return parser
+
+
+def _unknown_command(name: str) -> InputError:
+    from harness.cli.parser import did_you_mean
+
+    what = "option" if name.startswith("-") else "command"
+    otherwise = "options stand behind the command: harness run scenarios --json"
+    if what == "command":
+        otherwise = "`harness --help` shows the commands"
+    known = ["--help", "--version"] if what == "option" else COMMANDS
+    return InputError(f"harness: unknown {what} {name!r}", hint=did_you_mean(name, known, otherwise))
+
+
+def help_text() -> str:
+    """What `harness --help` prints."""
+    width = max(len(name) for name in COMMANDS)
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+    return f"""\
+usage: harness COMMAND ... [--json] | --version | --help
+
+Hurts a system of services on purpose and says, with evidence, whether it kept its promises.
+
+{commands}
+
+`harness COMMAND --help` shows a command's options and examples.
+
+start here:
+  harness doctor
+  harness list scenarios scenarios
+  harness run scenarios --tag quick
+
+exit codes: 0 pass, 1 fail, 2 wrong input, 3 inconclusive, 4 set-up failed, 5 a bug in the harness"""
+
+
+def _problem(error: HarnessError, arguments: list[str]) -> int:
+    from harness.cli.printing import print_json, print_problem, problem_document
+
+    with contextlib.suppress(BrokenPipeError):
+        if "--json" in arguments:
+            print_json({"error": problem_document(error)})
+        print_problem(error)
+    return error.exit_code
+
+
+def _nobody_reads() -> int:
+    """`harness list | head`: not a problem; keep the interpreter from complaining as it ends."""
+    with contextlib.suppress(Exception):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_PASS
+
+
+def _bug(error: Exception) -> int:
+    import traceback
+
+    shown: list[Any] = traceback.format_exception(error, limit=-MOST_FRAMES)
+    print("".join(shown), file=sys.stderr)
+    print(
+        f"This is a bug in harness {__version__}, not in your files. Please report it with the lines above, the "
+        "command you typed and the output of `harness doctor --json`.",
+        file=sys.stderr,
+    )
+    return EXIT_BUG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

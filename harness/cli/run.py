@@ -1,0 +1,193 @@
+"""`harness run`: run scenarios, judge them, write their reports, say how they ended."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.parser import Parser
+from harness.cli.printing import console, print_json, problem, problem_document
+from harness.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+
+if TYPE_CHECKING:
+    from harness.report.terminal import SuiteRow
+    from harness.suite import Result
+
+DESCRIPTION = """\
+Run scenarios one after another: start the system, put proxies on its links, drive load, inject the
+faults, take everything down, judge what was recorded. A scenario declares how it has to end
+(`outcome`, `because`); the exit code is 0 when every one ended as it declares."""
+EXAMPLES = (
+    "harness run scenarios/payment-slow.yaml",
+    "harness run scenarios --tag quick",
+    "harness run scenarios -k 'breaker and not user'",
+    "harness run scenarios/payment-slow.yaml --set load.arrivals=80/s --set timeline[1].fault.latency=800ms",
+    "harness run scenarios --json > suite.json",
+)
+
+
+def arguments(parser: Parser) -> None:
+    from harness.run.options import BACKENDS
+
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="scenario files, or folders of them")
+    parser.add_argument(
+        "-k", dest="keyword", metavar="EXPR", help="only those whose path, name or tags match, as in pytest"
+    )
+    parser.add_argument(
+        "--tag",
+        dest="tags",
+        metavar="TAG",
+        action="append",
+        default=[],
+        help="only those with this tag; may be repeated",
+    )
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="what runs the system (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--reports",
+        metavar="DIR",
+        type=Path,
+        default=Path("reports"),
+        help="where runs are kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="change one value of the scenario; may be repeated",
+    )
+    parser.add_argument("--seed", metavar="N", type=int, help="draw from this seed instead of the scenario's own")
+    parser.add_argument(
+        "--inconclusive",
+        choices=("fail", "pass"),
+        help="count an unexpected INCONCLUSIVE as this, in the exit code only",
+    )
+    parser.add_argument(
+        "--retry-busy",
+        metavar="N",
+        type=int,
+        default=1,
+        help="further tries when only a busy machine kept a run from a verdict (default: %(default)s)",
+    )
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="also write one JUnit file for all scenarios")
+    parser.add_argument("--plain", action="store_true", help="plain lines instead of a live panel")
+
+
+def main(options: argparse.Namespace) -> int:
+    from harness import suite
+    from harness.progress import Silent
+    from harness.report.live import open_view
+    from harness.run.options import RunOptions
+
+    wanted = RunOptions(
+        reports=options.reports,
+        backend=options.backend,
+        seed=options.seed,
+        overrides=tuple(options.overrides),
+        retry_busy=options.retry_busy,
+    )
+    paths = suite.find(options.paths, options.keyword, options.tags)
+    finished: list[Result] = []
+    try:
+        if options.json:
+            result = suite.run(paths, wanted, Silent(), finished.append)
+        else:
+            with open_view(plain=options.plain) as view:
+
+                def done(one: Result) -> None:
+                    finished.append(one)
+                    view.say(_line(one))
+
+                result = suite.run(paths, wanted, view, done)
+    finally:  # after Ctrl-C too: what has ended is worth showing
+        _show(finished, options)
+    code = exit_code(result.exit_code, options.inconclusive)
+    if options.json:
+        print_json({"format": 1, "exit_code": code, "scenarios": [document(one) for one in result.results]})
+    return code
+
+
+def exit_code(code: int, inconclusive: str | None) -> int:
+    """A suite's exit code after --inconclusive; only an INCONCLUSIVE that nothing graver hides is changed."""
+    if code != EXIT_INCONCLUSIVE or inconclusive is None:
+        return code
+    return EXIT_PASS if inconclusive == "pass" else EXIT_FAIL
+
+
+def document(result: Result) -> dict[str, Any]:
+    """One scenario's result for machines; `verdict` as in verdict.json."""
+    from harness.report import verdict_file
+
+    return {
+        "path": str(result.path),
+        "scenario": result.scenario,
+        "run_dir": None if result.run_dir is None else str(result.run_dir),
+        "seconds": round(result.seconds, 3),
+        "tries": result.tries,
+        "exit_code": result.exit_code,
+        "verdict": None if result.verdict is None else verdict_file.document(result.verdict),
+        "error": None if result.error is None else problem_document(result.error),
+    }
+
+
+def _show(finished: list[Result], options: argparse.Namespace) -> None:
+    from harness.report.terminal import show_run, show_suite
+
+    if options.junit:
+        _write_junit(options.junit, finished)
+    if options.json or not finished:
+        return
+    out = console(plain=options.plain)
+    alone = len(finished) == 1
+    for one in finished:
+        if one.verdict is not None and (alone or not one.verdict.as_declared):
+            show_run(out, one.verdict, _report(one))
+            out.print()
+        elif one.error is not None:
+            out.print(f"ERROR  {one.scenario}\n{problem(one.error)}\n", soft_wrap=True)
+    if not alone:
+        show_suite(out, [_row(one) for one in finished])
+
+
+def _row(result: Result) -> SuiteRow:
+    from harness.report.terminal import SuiteRow
+
+    verdict = result.verdict
+    return SuiteRow(
+        scenario=result.scenario,
+        declared="-" if verdict is None else _declared(verdict.declared.value, verdict.because),
+        got="ERROR" if verdict is None else verdict.verdict.value,
+        as_declared=verdict is not None and verdict.as_declared,
+        reason=verdict.reason if verdict is not None else str(result.error),
+        seconds=result.seconds,
+        report=_report(result),
+    )
+
+
+def _declared(verdict: str, because: str | None) -> str:
+    return f"{verdict} ({because})" if because else verdict
+
+
+def _report(result: Result) -> Path | None:
+    return None if result.run_dir is None or result.verdict is None else result.run_dir / "report.md"
+
+
+def _line(result: Result) -> str:
+    if result.verdict is None:
+        return f"ERROR {result.scenario}: {result.error}"
+    met = "as declared" if result.verdict.as_declared else "NOT as declared"
+    return f"{result.verdict.verdict.value} {result.scenario}, {met}, {result.seconds:.1f} s"
+
+
+def _write_junit(path: Path, finished: list[Result]) -> None:
+    from harness.report import write_file
+    from harness.report.junit import NotRun, junit_xml
+
+    write_file(
+        path,
+        junit_xml(one.verdict or NotRun(scenario=one.scenario, message=str(one.error)) for one in finished),
+    )
