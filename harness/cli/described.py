@@ -141,7 +141,7 @@ def _form(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return _form(definitions.get(schema["$ref"].rsplit("/", 1)[-1], {}), definitions)
     if examples := schema.get("examples"):
-        return f"{_WORDS.get(examples[0], 'value')} such as {examples[0]}"
+        return f"{_WORDS.get(examples[0], '')} such as {examples[0]}".strip()
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:

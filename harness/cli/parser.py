@@ -45,7 +45,8 @@ class Parser(argparse.ArgumentParser):
         choices = "|".join(str(choice) for choice in action.choices) if action.choices else None
         shown = choices if choices and not settings.get("metavar") else str(action.metavar or action.dest.upper())
         takes_value = action.nargs != 0
-        self.entries.append((tuple(names), shown if takes_value else "", str(action.help or "")))
+        text = str(action.help or "") % {"default": action.default}
+        self.entries.append((tuple(names), shown if takes_value else "", text))
         return action
 
     def add_json(self) -> None:

@@ -1,0 +1,193 @@
+"""`harness doctor`: what a run needs, what is there, and the command that puts right what is not."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from harness.cli.parser import Parser
+from harness.cli.printing import console, print_json
+from harness.errors import EXIT_PASS, EXIT_SET_UP_FAILED, HarnessError
+
+DESCRIPTION = """\
+Look whether everything a run needs is there: Python, packages, Toxiproxy, loopback addresses, a
+folder for reports with room in it, nothing left by killed runs. Each finding that is not well comes
+with the command that puts it right. Nothing is installed or changed."""
+EXAMPLES = ("harness doctor", "harness doctor --reports /var/tmp/reports --json")
+
+OLDEST_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 500 * 10**6
+PACKAGES = {  # name on the package index -> what it is for
+    "pydantic": "scenario files",
+    "PyYAML": "scenario files",
+    "psutil": "processes",
+    "rich": "terminals",
+    "toxiproxy-python": "network faults",
+    "httptools": "the gate",
+    "locust": "load",
+    "geventhttpclient": "load",
+}
+WELL, WANTING, MISSING = "ok", "could be better", "MISSING"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at. `fix` is a command, empty when there is nothing to put right."""
+
+    name: str
+    state: str  # WELL, WANTING (a run works without it) or MISSING
+    found: str
+    fix: str = ""
+
+
+def arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--reports", metavar="DIR", type=Path, default=Path("reports"), help="where runs will be kept (default: %(default)s)"
+    )  # fmt: skip
+    parser.add_argument("--plain", action="store_true", help="no colour, no frames")
+
+
+def main(options: argparse.Namespace) -> int:
+    findings = examine(options.reports)
+    missing = [finding for finding in findings if finding.state == MISSING]
+    if options.json:
+        print_json({"ok": not missing, "findings": [dataclasses.asdict(finding) for finding in findings]})
+    else:
+        _show(findings, plain=options.plain)
+    return EXIT_SET_UP_FAILED if missing else EXIT_PASS
+
+
+def examine(reports: Path) -> list[Finding]:
+    """Look at everything; a look that fails is a finding too."""
+    looks: Sequence[Callable[[], Iterable[Finding]]] = (
+        lambda: [python(sys.version_info[:3])],
+        packages,
+        lambda: [event_loop()],
+        lambda: [toxiproxy()],
+        lambda: [loopback()],
+        lambda: [folder(reports)],
+        lambda: [left_behind()],
+        lambda: [docker()],
+    )
+    return [finding for look in looks for finding in look()]
+
+
+def python(version: tuple[int, ...]) -> Finding:
+    found = ".".join(str(part) for part in version)
+    if version[:2] >= OLDEST_PYTHON:
+        return Finding(name="Python", state=WELL, found=found)
+    fix = "install Python 3.11 or newer, then: python3.11 -m venv .venv && .venv/bin/pip install -e '.[dev]'"
+    return Finding(name="Python", state=MISSING, found=f"{found}, 3.11 is the oldest that works", fix=fix)
+
+
+def packages(version_of: Callable[[str], str] = metadata.version) -> list[Finding]:
+    """The packages by their metadata alone: importing locust would rewrite this process's sockets."""
+    findings = []
+    for name, use in PACKAGES.items():
+        try:
+            findings.append(Finding(name=name, state=WELL, found=f"{version_of(name)}, for {use}"))
+        except metadata.PackageNotFoundError:
+            wanted = _requirement(name)
+            fix = f"{sys.executable} -m pip install '{wanted}'"
+            findings.append(Finding(name=name, state=MISSING, found=f"not installed, needed for {use}", fix=fix))
+    return findings
+
+
+def _requirement(name: str) -> str:
+    """The package with the versions that harness asks for."""
+    try:
+        wanted = metadata.requires("harness") or []
+    except metadata.PackageNotFoundError:
+        return name
+    plain = (line.split(";")[0].strip() for line in wanted)
+    return next((line for line in plain if re.match(rf"{re.escape(name)}\b(?![-.])", line, re.IGNORECASE)), name)
+
+
+def event_loop(version_of: Callable[[str], str] = metadata.version) -> Finding:
+    try:
+        return Finding(name="uvloop", state=WELL, found=f"{version_of('uvloop')}, for the gate")
+    except metadata.PackageNotFoundError:
+        fix = f"{sys.executable} -m pip install '{_requirement('uvloop')}'"
+        return Finding(name="uvloop", state=WANTING, found="not installed: the gate is slower without", fix=fix)
+
+
+def toxiproxy() -> Finding:
+    from harness.links.provision import find_toxiproxy
+
+    fix = "harness run gets it by itself where `go` or the network allows; or put toxiproxy-server 2.12.0 on PATH"
+    try:
+        binary = find_toxiproxy()
+    except HarnessError as error:
+        return Finding(name="Toxiproxy", state=MISSING, found=str(error), fix=error.hint or fix)
+    if binary is not None:
+        return Finding(name="Toxiproxy", state=WELL, found=str(binary))
+    if shutil.which("go"):
+        return Finding(name="Toxiproxy", state=WANTING, found="not there yet; the first run builds it with go")
+    return Finding(name="Toxiproxy", state=WANTING, found="not there yet; the first run fetches it", fix=fix)
+
+
+def loopback() -> Finding:
+    """Whether a run could have loopback addresses of its own."""
+    from harness.topology.addresses import claim_block
+
+    try:
+        with claim_block() as block:
+            return Finding(name="loopback addresses", state=WELL, found=f"{block.prefix}.0.0/16 is free")
+    except HarnessError as error:
+        return Finding(name="loopback addresses", state=MISSING, found=str(error), fix=error.hint or "harness clean")
+
+
+def folder(reports: Path, least_free_bytes: int = LEAST_FREE_BYTES) -> Finding:
+    """Whether the folder of the reports, or the one it would be made in, can be written and has room."""
+    name = "reports folder"
+    there = reports.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        fix = f"chmod u+wx '{there}', or choose another with --reports DIR"
+        return Finding(name=name, state=MISSING, found=f"{there} cannot be written", fix=fix)
+    free_bytes = shutil.disk_usage(there).free
+    found = f"{there}, {free_bytes / 1e9:.1f} GB free"
+    if free_bytes < least_free_bytes:
+        fix = "remove old runs below it, or choose another with --reports DIR"
+        return Finding(
+            name=name, state=MISSING, found=f"{found}, a suite may need {least_free_bytes / 1e9:.1f}", fix=fix
+        )
+    return Finding(name=name, state=WELL, found=found)
+
+
+def left_behind() -> Finding:
+    """Runs whose runner was killed and that nobody has cleaned up after."""
+    from harness.run import registry
+
+    stale = []
+    for path in registry.entry_paths():
+        with registry.dead(path) as entry:
+            if entry is not None:
+                stale.append(entry.run_id)
+    if not stale:
+        return Finding(name="killed runs", state=WELL, found="none left anything behind")
+    return Finding(name="killed runs", state=WANTING, found=", ".join(stale), fix="harness clean")
+
+
+def docker() -> Finding:
+    found = shutil.which("docker")
+    text = f"{found}, not needed: systems run as processes" if found else "not there, and not needed"
+    return Finding(name="Docker", state=WELL, found=text)
+
+
+def _show(findings: Sequence[Finding], *, plain: bool) -> None:
+    from harness.report.terminal import show_table
+
+    out = console(plain=plain)
+    show_table(out, ("what", "state", "found"), [(one.name, one.state, one.found) for one in findings])
+    for one in findings:
+        if one.fix:
+            out.print(f"\n{one.name}:\n  {one.fix}", soft_wrap=True)
