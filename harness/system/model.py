@@ -6,7 +6,8 @@ Data only, made by `compose_file.py`. No network, no processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,3 +120,43 @@ class System:
 
     def link(self, name: str) -> SystemLink | None:
         return next((link for link in self.links if link.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The system as JSON, as the journal keeps it."""
+        data = asdict(self)
+        data["file"] = str(self.file)
+        for service in data["services"].values():
+            service["working_dir"] = None if service["working_dir"] is None else str(service["working_dir"])
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> System:
+        """The system that to_json wrote."""
+        return cls(
+            name=data["name"],
+            file=Path(data["file"]),
+            services={name: _service(service) for name, service in data["services"].items()},
+            links=tuple(SystemLink(**link) for link in data["links"]),
+            profiles={name: _profile(profile) for name, profile in data["profiles"].items()},
+            objectives=tuple(Objective(**objective) for objective in data["objectives"]),
+            ledgers=tuple(
+                Ledger(**{**ledger, "acknowledged": tuple(ledger["acknowledged"])}) for ledger in data["ledgers"]
+            ),
+        )
+
+
+def _service(data: Mapping[str, Any]) -> Service:
+    health = data["health"]
+    return Service(
+        **{
+            **data,
+            "command": None if data["command"] is None else tuple(data["command"]),
+            "working_dir": None if data["working_dir"] is None else Path(data["working_dir"]),
+            "health": None if health is None else HealthCheck(**{**health, "test": tuple(health["test"])}),
+        }
+    )
+
+
+def _profile(data: Mapping[str, Any]) -> Profile:
+    requests = tuple(RequestTemplate(**{**request, "ok": tuple(request["ok"])}) for request in data["requests"])
+    return Profile(name=data["name"], requests=requests, data=data["data"])

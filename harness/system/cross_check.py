@@ -1,0 +1,84 @@
+"""
+What only the whole Compose file can tell: names in `x-harness:` that have to exist elsewhere in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from harness.system.compose_words import TEMPLATE_NAME, ProfileWords, SystemWords
+from harness.system.document import Where, did_you_mean
+from harness.system.mistakes import Finding
+from harness.system.model import Service
+
+EXTENSION = "x-harness"
+
+
+def cross_check(services: Mapping[str, Service], words: SystemWords) -> Iterator[Finding]:
+    """Every name that does not exist, every name given twice."""
+    for name, profile in words.profiles.items():
+        yield from _profile(profile, (EXTENSION, "profiles", name), words.entry)
+    yield from _objectives(words)
+    yield from _ledgers(services, words)
+
+
+def _request_names(words: SystemWords) -> list[str]:
+    return list(dict.fromkeys(r.name for p in words.profiles.values() for r in p.requests))
+
+
+def _profile(profile: ProfileWords, where: Where, entry: str | None) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for number, request in enumerate(profile.requests):
+        place = (*where, "requests", number)
+        if request.name in seen:
+            message = f"two requests are called {request.name!r}"
+            yield Finding(where=(*place, "name"), message=message, hint="give one of them a name of its own")
+        seen.add(request.name)
+        if request.to is None and entry is None:
+            message = f"{request.name} enters nowhere: it has no `to`, and the system no `entry`"
+            yield Finding(where=place, message=message, hint=f"{EXTENSION}: {{entry: order}}")
+        texts = {
+            "path": request.path or request.name.partition(" ")[2],
+            "headers": json.dumps(request.headers),
+            "json": json.dumps(request.json_),
+            "key": request.key or "",
+        }
+        for key, text in texts.items():
+            for name in dict.fromkeys(TEMPLATE_NAME.findall(text)):
+                if name not in profile.data:
+                    message = f"{key} of {request.name} holds {{{name}}}, which data does not say how to draw"
+                    hint = did_you_mean(name, list(profile.data)) or f"data: {{{name}: {{integer: [1, 100]}}}}"
+                    yield Finding(where=(*place, key), message=message, hint=hint)
+
+
+def _objectives(words: SystemWords) -> Iterator[Finding]:
+    requests = _request_names(words)
+    seen: set[str] = set()
+    for number, objective in enumerate(words.slos):
+        where = (EXTENSION, "slos", number)
+        if objective.name in seen:
+            yield Finding(where=(*where, "name"), message=f"two slos are called {objective.name!r}")
+        seen.add(objective.name)
+        kind = "latency" if objective.indicator.latency is not None else "availability"
+        of = objective.indicator.latency or objective.indicator.availability or ""
+        if of not in requests:
+            message = f"indicator is over {of!r}, which no profile sends"
+            yield Finding(where=(*where, "indicator", kind), message=message, hint=did_you_mean(of, requests))
+
+
+def _ledgers(services: Mapping[str, Service], words: SystemWords) -> Iterator[Finding]:
+    requests = _request_names(words)
+    keyed = {r.name for p in words.profiles.values() for r in p.requests if r.key is not None}
+    for name, ledger in words.ledgers.items():
+        where = (EXTENSION, "ledgers", name)
+        if ledger.service not in services:
+            message = f"service is {ledger.service!r}, which is no service"
+            hint = did_you_mean(ledger.service, list(services))
+            yield Finding(where=(*where, "service"), message=message, hint=hint)
+        if ledger.asked_by not in requests:
+            message = f"asked_by is {ledger.asked_by!r}, which no profile sends"
+            yield Finding(where=(*where, "asked_by"), message=message, hint=did_you_mean(ledger.asked_by, requests))
+        elif ledger.asked_by not in keyed:
+            message = f"asked_by is {ledger.asked_by!r}, which has no key, so its effects cannot be told apart"
+            yield Finding(where=(*where, "asked_by"), message=message, hint='give the request a key: "{key}"')
