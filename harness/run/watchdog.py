@@ -1,0 +1,194 @@
+"""
+The watchdog: a process outside the runner that undoes everything when the runner is gone.
+
+It is started before anything else and ended after everything else. Its standard
+input is a pipe from the runner: when that closes without the word `done`, or
+the runner is no longer its parent, it kills every process of the run. Killing
+is the whole undo: toxics, gate faults and paused services go with their
+processes. `python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY`
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.children import RUN_VARIABLE
+from harness.errors import HarnessError, SetUpError
+from harness.run import registry
+from harness.run.leases import FILE_NAME, started
+from harness.topology.tree import Identity, identity_of, kill_until_gone, lineage, tagged
+
+LOG_NAME = "watchdog.log"
+UNDO_LIMIT_S = 5.0
+QUIET_S = 0.3  # a child that was forked but had not yet become its program when the runner died turns up within it
+POLL_S = 0.5
+READY_LIMIT_S = 10.0
+_DONE = b"done\n"
+_READY = b"watching\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What was ended, and what would not go, each as `program (pid 42)`."""
+
+    ended: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def undo(
+    run_id: str,
+    run_dir: Path,
+    *,
+    limit_s: float = UNDO_LIMIT_S,
+    quiet_s: float = QUIET_S,
+    also: tuple[Identity, ...] = (),
+) -> Undone:
+    """
+    End every process of a run: who carries its tag, who is in its leases, and everybody below them.
+
+    A pid that belongs to somebody else by now is left alone. Never ends this process or its ancestors.
+    """
+    leased = (*started(run_dir / FILE_NAME), *also)
+    spare = lineage()
+    ended, left = kill_until_gone(
+        lambda: tagged(RUN_VARIABLE, run_id, leased=leased, spare=spare), limit_s=limit_s, quiet_s=quiet_s
+    )
+    return Undone(ended=tuple(ended.values()), left=tuple(left))
+
+
+class Watchdog:
+    """The runner's side of it. Registers the run, starts the watchdog, and sends it away in the end."""
+
+    def __init__(self, run_id: str, run_dir: Path, say: Callable[[str], None] = registry.tell) -> None:
+        self._run_id, self._run_dir, self._say = run_id, run_dir, say
+        self._registration: registry.Registration | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seen_ready = False
+
+    def start(self) -> None:
+        """Register the run and start watching; returns before the watchdog is fully awake. Raises SetUpError."""
+        try:
+            self._registration = registry.register(self._run_id, self._run_dir, say=self._say)
+            self._process = self._launch(self._registration.path)
+        except OSError as error:
+            self.done()
+            raise SetUpError(
+                f"cannot start the watchdog of run {self._run_id}: {error.strerror} ({error.filename})",
+                hint="is the disk full, or the folder read-only? choose another with --reports DIR",
+            ) from error
+        identity = identity_of(self._process.pid)
+        if identity is not None:
+            self._registration.watched_by(identity)
+
+    def _launch(self, entry: Path) -> subprocess.Popen[bytes]:
+        package_home = str(Path(__file__).resolve().parents[2])
+        paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
+        with (self._run_dir / LOG_NAME).open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "harness.run.watchdog", str(self._run_dir.resolve()), self._run_id,
+                 str(os.getpid()), str(entry)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd="/",
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, start_new_session=True,
+            )  # fmt: skip
+
+    def check(self, limit_s: float = READY_LIMIT_S) -> None:
+        """Wait until it watches, the first time; raise HarnessError when it does not or is gone."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            raise HarnessError(
+                f"the watchdog of run {self._run_id} is gone; without it a killed run would leave its processes behind",
+                hint=f"see {self._run_dir / LOG_NAME}",
+            )
+        if self._seen_ready:
+            return
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], limit_s)
+        if not readable or os.read(process.stdout.fileno(), len(_READY)) != _READY:
+            raise HarnessError(
+                f"the watchdog of run {self._run_id} did not say within {limit_s:g} s that it watches",
+                hint=f"see {self._run_dir / LOG_NAME}",
+            )
+        self._seen_ready = True
+
+    def done(self) -> None:
+        """End what may be left of the run, send the watchdog away, strike the run off. May be called twice."""
+        if self._process is not None:
+            # Whoever was started an instant before an interrupt may be known to nobody but by its tag.
+            undone = undo(self._run_id, self._run_dir, quiet_s=0.0)
+            self._dismiss(self._process)
+            self._process = None
+            if undone.left:
+                self._say(f"could not end {', '.join(undone.left)}; try: harness clean")
+                return  # stays in the register
+        if self._registration is not None:
+            self._registration.remove()
+            self._registration = None
+
+    def _dismiss(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError):
+            process.stdin.write(_DONE)
+            process.stdin.flush()
+        with suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(UNDO_LIMIT_S + QUIET_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def wait_for_end(runner_pid: int, descriptor: int) -> bool:
+    """Wait until the runner is through: True when it said so, False when it is simply gone."""
+    heard = b""
+    while True:
+        readable, _, _ = select.select([descriptor], [], [], POLL_S)
+        if readable:
+            piece = os.read(descriptor, 64)
+            heard += piece
+            if _DONE in heard or not piece:
+                return _DONE in heard
+        if os.getppid() != runner_pid:  # orphaned: nobody else can be our parent while the runner lives
+            return False
+
+
+def main(arguments: list[str]) -> int:
+    """Watch one run; arguments as in the module's description. Exit code 1: something could not be ended."""
+    folder, run_id, runner_pid, entry = arguments
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it goes when the runner goes, not before
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), _READY)
+    if wait_for_end(int(runner_pid), sys.stdin.fileno()):
+        return 0
+    undone = undo(run_id, Path(folder))
+    _report(run_id, undone)
+    if undone.left:
+        return 1
+    Path(entry).unlink(missing_ok=True)
+    return 0
+
+
+def _report(run_id: str, undone: Undone) -> None:
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    lines = [f"{at} the runner of {run_id} is gone without a word; undoing what it started"]
+    lines += [f"{at} ended {name}" for name in undone.ended] or [f"{at} nothing was left of it"]
+    lines += [f"{at} could not end {name}" for name in undone.left]
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), ("\n".join(lines) + "\n").encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,190 @@
+"""
+Processes known by pid and birth, their trees, and ending them for certain.
+
+A pid alone names nobody: the kernel gives it to somebody else later. So a
+process is a pid with its time of birth, and nothing here signals a process
+whose birth does not fit. Only psutil is imported: the watchdog lives on this.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+BIRTH_TOLERANCE_S = 1.5  # the kernel's boot time, to which births are added, wobbles by a second between two readings
+_PACE_S = 0.02
+_STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """One process and no other. born_s is seconds since the epoch, as psutil gives it."""
+
+    pid: int
+    born_s: float
+
+    def process(self) -> psutil.Process | None:
+        """The process itself; None when it is gone, a zombie, or its pid belongs to another one by now."""
+        process = process_of(self.pid)
+        if process is None or not running(process):
+            return None
+        try:
+            return process if abs(process.create_time() - self.born_s) <= BIRTH_TOLERANCE_S else None
+        except psutil.Error:
+            return None
+
+
+def process_of(pid: int) -> psutil.Process | None:
+    """The process that has this pid now; None when there is none or it may not be looked at."""
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
+
+
+def identity_of(pid: int) -> Identity | None:
+    """Who has this pid now, zombies included; None when nobody has."""
+    process = process_of(pid)
+    try:
+        return None if process is None else Identity(pid=pid, born_s=process.create_time())
+    except psutil.Error:
+        return None
+
+
+def running(process: psutil.Process) -> bool:
+    """Whether a process is still there; a zombie only waits to be counted and is not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def carries(process: psutil.Process, variable: str, value: str) -> bool:
+    """Whether a process was started with this value in its environment; False when that may not be read."""
+    try:
+        return process.environ().get(variable) == value
+    except (psutil.Error, OSError, ValueError):
+        return False
+
+
+def everybody() -> list[psutil.Process]:
+    """All processes one may signal: one's own; for the superuser all. Zombies are left out."""
+    mine = os.geteuid()
+    found = []
+    for pid in psutil.pids():  # not process_iter: its memory would miss a pid that changed hands
+        process = process_of(pid)
+        try:
+            if process is None or (mine != 0 and process.uids().effective != mine):
+                continue
+        except psutil.Error:
+            continue
+        if running(process):
+            found.append(process)
+    return found
+
+
+def with_descendants(roots: Iterable[psutil.Process], among: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """The roots and everybody below them, parents before their children."""
+    children: dict[int, list[psutil.Process]] = defaultdict(list)
+    for process in among:
+        try:
+            children[process.ppid()].append(process)
+        except psutil.Error:
+            continue
+    found: dict[int, psutil.Process] = {}
+    waiting = list(roots)
+    while waiting:
+        process = waiting.pop(0)
+        if process.pid not in found:
+            found[process.pid] = process
+            waiting.extend(children[process.pid])
+    return list(found.values())
+
+
+def lineage() -> frozenset[int]:
+    """Pids of this process and its ancestors: whoever cleans up must not saw off its own branch."""
+    return frozenset({os.getpid(), *(parent.pid for parent in psutil.Process().parents())})
+
+
+def tagged(
+    variable: str, value: str, *, leased: Iterable[Identity] = (), spare: frozenset[int] = frozenset()
+) -> list[psutil.Process]:
+    """
+    Everybody who carries the tag or is leased, with all descendants; parents first, never one of `spare`.
+
+    Below a process that is spared nobody is found but who carries the tag.
+    """
+    among = [process for process in everybody() if process.pid not in spare]
+    roots = [process for process in among if carries(process, variable, value)]
+    roots += [process for identity in leased if identity.pid not in spare and (process := identity.process())]
+    return with_descendants(roots, among)
+
+
+def signal_all(processes: Iterable[psutil.Process], number: int) -> None:
+    """Send a signal to each; one that is gone, or is somebody else by now, gets none."""
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except (psutil.Error, OSError):
+            continue
+
+
+def stopped(process: psutil.Process) -> bool:
+    """Whether a process is held by SIGSTOP; one that is gone cannot run either and counts as held."""
+    try:
+        return process.status() in (*_STOPPED, psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return True
+
+
+def describe(process: psutil.Process) -> str:
+    """A process for people: its program and pid."""
+    try:
+        return f"{process.name()} (pid {process.pid})"
+    except psutil.Error:
+        return f"pid {process.pid}"
+
+
+def kill_until_gone(
+    find: Callable[[], Sequence[psutil.Process]],
+    *,
+    limit_s: float,
+    quiet_s: float = 0.0,
+    reap: Callable[[], object] = lambda: None,
+    now_s: Callable[[], float] = time.monotonic,
+    sleep_s: Callable[[float], None] = time.sleep,
+) -> tuple[Mapping[int, str], list[str]]:
+    """
+    Send SIGKILL to whoever `find` finds, again and again, until nobody is found for quiet_s.
+
+    A process that forks while the list is being made is caught by the next look. `reap` is called before
+    each look so that children of one's own do not stay as zombies. Returns who was ended (pid -> name) and
+    who is left when limit_s is over.
+    """
+    ended: dict[int, str] = {}
+    deadline_s = now_s() + limit_s
+    empty_since_s: float | None = None
+    while True:
+        found = find()
+        ended.update((process.pid, describe(process)) for process in found if process.pid not in ended)
+        for process in found:
+            try:
+                process.kill()
+            except (psutil.Error, OSError):
+                continue
+        at_s = now_s()
+        if found:
+            empty_since_s = None
+        elif empty_since_s is None:
+            empty_since_s = at_s
+        if empty_since_s is not None and at_s - empty_since_s >= quiet_s:
+            return ended, []
+        if at_s >= deadline_s:
+            return ended, [describe(process) for process in found if running(process)]
+        sleep_s(_PACE_S)
+        reap()
