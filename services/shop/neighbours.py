@@ -1,0 +1,163 @@
+"""
+The order service's four neighbours, each asked behind its own protections, with the stand-in for each.
+
+A stand-in serves only failures of the call (no answer, refused by a protection, too late): a bug of ours is
+no reason to serve a guest.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from services.resilience import BulkheadFull, CallNotPermitted, Registry, TimeLimitExceeded
+from services.shop.application import Refused, Unavailable
+from services.shop.catalogue import Catalogue
+from services.shop.client import Answer, NeighbourFailed
+from services.shop.scope import current
+from services.shop.settings import OrderSettings
+
+FAILURES = (NeighbourFailed, CallNotPermitted, BulkheadFull, TimeLimitExceeded)
+
+USER_GUEST = "user-guest"
+PRODUCT_DEFAULT = "product-default"
+RECOMMENDATION_EMPTY = "recommendation-empty"
+PAYMENT_DEFERRED = "payment-deferred"
+
+
+class Asks(Protocol):
+    """The HTTP client, as far as this module needs it."""
+
+    async def ask(
+        self, method: str, url: str, *, attempt: int = 1, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Answer: ...
+
+
+class _Neighbour:
+    """One neighbour: its URL and its pipeline, with a stand-in or without."""
+
+    def __init__(self, name: str, url: str, client: Asks, registry: Registry, stand_in: Any = None) -> None:
+        self.name = name
+        self._url = url
+        self._client = client
+        fallback = dict.fromkeys(FAILURES, stand_in) if stand_in is not None else None
+        self._pipeline = registry.pipeline(name, fallback=fallback)
+
+    async def ask(self, read: Callable[[Answer], Any], method: str, path: str, *, about: Any, **request: Any) -> Any:
+        """
+        Ask, and read the answer. about is what the stand-in is told of the call.
+        Raises Unavailable when the neighbour cannot be asked and nothing stands in.
+        """
+        attempts = itertools.count(1)
+
+        async def attempt(_about: Any) -> Answer:
+            return await self._client.ask(method, self._url + path, attempt=next(attempts), **request)
+
+        try:
+            result = await self._pipeline.call(attempt, about)
+        except FAILURES as problem:
+            raise Unavailable(f"{self.name} is unavailable") from problem
+        # Read outside of the pipeline: "there is no such user" is an answer, neither failure nor reason to repeat.
+        return read(result) if isinstance(result, Answer) else result
+
+
+class Neighbours:
+    """Users, products, recommendations and charges as the order service sees them."""
+
+    def __init__(self, settings: OrderSettings, client: Asks, registry: Registry, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+        def neighbour(name: str, stand_in: Callable[..., Awaitable[Any]] | None) -> _Neighbour:
+            allowed = stand_in if settings.fallbacks[name] else None
+            return _Neighbour(name, settings.urls[name], client, registry, allowed)
+
+        self._user = neighbour("user", None)
+        self._user_or_guest = neighbour("user", self._guest)
+        self._product = neighbour("product", self._product_stand_in)
+        self._recommendation = neighbour("recommendation", self._no_recommendations)
+        self._payment = neighbour("payment", None)
+        self._payment_or_later = neighbour("payment", self._later)
+
+    async def user(self, number: int) -> dict[str, Any]:
+        """The user. Raises Refused when there is none, Unavailable when nobody can tell."""
+        return await self._ask_user(self._user, number)
+
+    async def user_or_guest(self, number: int) -> dict[str, Any]:
+        """The user, or a guest when nobody can tell. Raises Refused, Unavailable."""
+        return await self._ask_user(self._user_or_guest, number)
+
+    async def product(self, number: int) -> dict[str, Any]:
+        """The product: fresh copy, service, last known copy or default, in this order. Raises Refused, Unavailable."""
+        fresh = self.catalogue.fresh(number)
+        if fresh is not None:
+            return fresh
+
+        def read(answer: Answer) -> dict[str, Any]:
+            return self.catalogue.keep(number, found(answer, f"there is no product {number}"))
+
+        product: dict[str, Any] = await self._product.ask(read, "GET", f"/products/{number}", about=number)
+        return product
+
+    async def recommendations(self, user: int) -> list[int]:
+        """Products the user may like; an empty list when nobody can tell. Raises Unavailable."""
+
+        def read(answer: Answer) -> list[int]:
+            return list(found(answer, f"there are no recommendations for {user}")["products"])
+
+        products: list[int] = await self._recommendation.ask(read, "GET", f"/recommendations/{user}", about=user)
+        return products
+
+    async def charge(self, *, key: str, amount_cents: int) -> dict[str, Any]:
+        """Charge once for a key. Raises Refused when it is declined, Unavailable."""
+        payment = await self._charge(self._payment, key, amount_cents)
+        assert payment is not None, "nothing stands in for this charge"
+        return payment
+
+    async def charge_or_later(self, *, key: str, amount_cents: int) -> dict[str, Any] | None:
+        """Charge once for a key; None when it has to be done later. Raises Refused, Unavailable."""
+        return await self._charge(self._payment_or_later, key, amount_cents)
+
+    async def _ask_user(self, neighbour: _Neighbour, number: int) -> dict[str, Any]:
+        def read(answer: Answer) -> dict[str, Any]:
+            return found(answer, f"there is no user {number}")
+
+        user: dict[str, Any] = await neighbour.ask(read, "GET", f"/users/{number}", about=number)
+        return user
+
+    async def _charge(self, neighbour: _Neighbour, key: str, amount_cents: int) -> dict[str, Any] | None:
+        def read(answer: Answer) -> dict[str, Any]:
+            return found(answer, f"the charge for {key!r} was declined")
+
+        payment: dict[str, Any] | None = await neighbour.ask(
+            read,
+            "POST",
+            "/payments",
+            about=key,
+            body={"order": key, "amount_cents": amount_cents},
+            headers={"Idempotency-Key": key},
+        )
+        return payment
+
+    async def _guest(self, _: Exception, number: int) -> dict[str, Any]:
+        current().served_by(USER_GUEST)
+        return {"id": number, "name": "guest", "tier": "guest"}
+
+    async def _product_stand_in(self, _: Exception, number: int) -> dict[str, Any]:
+        current().served_by(PRODUCT_DEFAULT)
+        return self.catalogue.stand_in(number)
+
+    async def _no_recommendations(self, _: Exception, __: int) -> list[int]:
+        current().served_by(RECOMMENDATION_EMPTY)
+        return []
+
+    async def _later(self, _: Exception, __: str) -> None:
+        current().served_by(PAYMENT_DEFERRED)
+
+
+def found(answer: Answer, otherwise: str) -> dict[str, Any]:
+    """The body of a good answer. Raises Refused, with otherwise, for a status of 400 or above."""
+    if answer.status >= 400:
+        raise Refused(404 if answer.status == 404 else 422, otherwise)
+    body: dict[str, Any] = answer.body
+    return body

@@ -1,0 +1,82 @@
+"""
+The payment service: charges, once per Idempotency-Key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from services.resilience import Registry
+from services.shop.application import Refused, application, json_body, run
+from services.shop.payments import KeyReused, Payments
+from services.shop.settings import Settings, read_settings
+
+_LONGEST_KEY = 200
+_MOST_CENTS = 10**12
+
+
+class PaymentService:
+    """The routes of the payment service."""
+
+    def __init__(self, payments: Payments) -> None:
+        self.payments = payments
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/payments", self.charge, methods=["POST"]),
+            Route("/payments/{payment}", self.show),
+            Route("/ledger", self.ledger),
+        ]
+
+    async def charge(self, request: Request) -> Response:
+        key = request.headers.get("idempotency-key", "")
+        if not 1 <= len(key) <= _LONGEST_KEY:
+            raise Refused(400, f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters")
+        order, amount_cents = _wanted(await json_body(request))
+        try:
+            payment, replayed = await self.payments.charge(key=key, order=order, amount_cents=amount_cents)
+        except KeyReused as problem:
+            raise Refused(422, str(problem)) from None
+        return JSONResponse(payment, 201, headers={"idempotency-replayed": "true"} if replayed else None)
+
+    async def show(self, request: Request) -> Response:
+        payment = await self.payments.find(request.path_params["payment"])
+        if payment is None:
+            raise Refused(404, f"there is no payment {request.path_params['payment']!r}")
+        return JSONResponse(payment)
+
+    async def ledger(self, _: Request) -> Response:
+        return Response(await self.payments.as_json(), media_type="application/json")
+
+
+def _wanted(body: dict[str, Any]) -> tuple[str, int]:
+    order, amount_cents = body.get("order"), body.get("amount_cents")
+    if not isinstance(order, str) or not order:
+        raise Refused(400, f"order is {order!r}, it must be the key of an order")
+    if not isinstance(amount_cents, int) or isinstance(amount_cents, bool) or not 1 <= amount_cents <= _MOST_CENTS:
+        raise Refused(400, f"amount_cents is {amount_cents!r}, it must be a whole number from 1 to {_MOST_CENTS}")
+    return order, amount_cents
+
+
+def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
+    settings = read_settings("payment", values, port=18083, keeps_ledger=True)
+    assert settings.ledger is not None
+    payments = Payments(settings.ledger, idempotency=settings.idempotency)
+    app = application(
+        settings,
+        PaymentService(payments).routes(),
+        protections=Registry.from_environment(values),
+        parts=[(payments.ledger.open, payments.ledger.close)],
+        ready=payments.ledger.works,
+    )
+    return settings, app
+
+
+if __name__ == "__main__":
+    run("payment", build)

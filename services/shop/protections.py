@@ -1,0 +1,54 @@
+"""
+The protections of the order service's four neighbours, in Resilience4j's keys, and why the numbers are what they are.
+
+Sized so that a fault shows within seconds at 40 orders a second. A window of 30 calls is about a second of traffic:
+an outage opens the breaker within half a second, one reset in five practically never does. The time limits are far
+above what a healthy neighbour takes (a few milliseconds), and leave the look-ups and one charge below half a second
+together where only one of them is slow.
+
+Only broken connections and 5xx answers are repeated. Repeating a call that was too slow would multiply the load on
+a neighbour that has too much already; repeating a refusal of our own protections would only wait.
+"""
+
+from __future__ import annotations
+
+_ATTEMPTS = {"user": 2, "product": 2, "recommendation": 1, "payment": 3}
+_TIME_LIMIT = {"user": "300ms", "product": "300ms", "recommendation": "150ms", "payment": "400ms"}
+_CONCURRENT = {"user": 20, "product": 20, "recommendation": 20, "payment": 20}
+
+_EVENTS = {"eventConsumerBufferSize": 1000}
+_REFUSALS = "CallNotPermitted,BulkheadFull"
+_BREAKER: dict[str, object] = {
+    "slidingWindowType": "COUNT_BASED",
+    "slidingWindowSize": 30,
+    "minimumNumberOfCalls": 10,
+    "failureRateThreshold": 50,
+    "waitDurationInOpenState": "1s",
+    "permittedNumberOfCallsInHalfOpenState": 3,
+    "automaticTransitionFromOpenToHalfOpenEnabled": True,
+    # Says nothing about the neighbour: no room here, or no time left to ask.
+    "ignoreExceptions": "BulkheadFull,services.shop.client.DeadlinePassed",
+}
+_RETRY: dict[str, object] = {
+    "waitDuration": "50ms",
+    "enableExponentialBackoff": True,
+    "exponentialBackoffMultiplier": 2,
+    "retryExceptions": "services.shop.client.ConnectionFailed,services.shop.client.ServerFailed",
+    "ignoreExceptions": _REFUSALS,
+}
+
+
+def order_defaults() -> dict[str, object]:
+    """The defaults of all four neighbours, by dotted key; the environment overrides each of them."""
+    defaults: dict[str, object] = {}
+    for name, attempts in _ATTEMPTS.items():
+        of_neighbour: dict[str, dict[str, object]] = {
+            "circuitbreaker": _BREAKER,
+            "retry": {**_RETRY, "maxAttempts": attempts},
+            "bulkhead": {"maxConcurrentCalls": _CONCURRENT[name], "maxWaitDuration": "0ms"},
+            "timelimiter": {"timeoutDuration": _TIME_LIMIT[name]},
+        }
+        for module, values in of_neighbour.items():
+            for key, value in {**values, **_EVENTS}.items():
+                defaults[f"resilience4j.{module}.instances.{name}.{key}"] = value
+    return defaults

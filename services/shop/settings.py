@@ -1,0 +1,134 @@
+"""
+What a shop service is told by its environment, and the defaults of its protections.
+
+The protections speak Resilience4j's own keys; an environment variable of the same dotted name overrides a
+default, for example `resilience4j.circuitbreaker.instances.payment.enabled=false`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
+_SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+
+NEIGHBOURS = ("user", "product", "recommendation", "payment")
+
+
+class SettingsError(Exception):
+    """The environment does not say what the service needs, or says it wrongly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings every service has."""
+
+    service: str
+    host: str
+    port: int
+    workers: int
+    queue: int
+    deadline_s: float  # a request is answered by then, its wait for a worker included
+    ledger: Path | None
+    idempotency: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSettings:
+    """What only the order service is told."""
+
+    urls: dict[str, str]
+    fallbacks: dict[str, bool]
+    lookup_s: float  # the look-ups of an order have this long together; the rest is for the charge
+    product_cache_s: float  # how long a product is fresh; 0 asks the product service every time
+    settle_interval_s: float
+    settle_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    values: Mapping[str, str]
+    mistakes: list[str] = field(default_factory=list)
+
+    def read(self, name: str, default: str | None, convert: Callable[[str], T]) -> T | None:
+        text = self.values.get(name, default)
+        if text is None or not text.strip():
+            self.mistakes.append(f"{name} is not set")
+            return None
+        try:
+            return convert(text.strip())
+        except ValueError as problem:
+            self.mistakes.append(f"{name} is {text!r}: {problem}")
+            return None
+
+
+def read_settings(service: str, values: Mapping[str, str], *, port: int, keeps_ledger: bool = False) -> Settings:
+    """The settings of a service; port is its default. Raises SettingsError with every mistake in it."""
+    environment = _Environment(values)
+    settings = {
+        "host": environment.read("HOST", "0.0.0.0", str),  # noqa: S104  # a container is reached from outside
+        "port": environment.read("PORT", str(port), _whole(1, 65535)),
+        "workers": environment.read("SHOP_WORKERS", "64", _whole(1, 10_000)),
+        "queue": environment.read("SHOP_QUEUE", "256", _whole(0, 100_000)),
+        "deadline_s": environment.read("SHOP_DEADLINE", "1350ms", _span_s),
+        "ledger": environment.read("LEDGER", None, Path) if keeps_ledger else None,
+        "idempotency": environment.read("SHOP_IDEMPOTENCY", "on", _switch),
+    }
+    _raise(service, environment)
+    return Settings(service=service, **settings)  # type: ignore[arg-type]  # None only with a mistake
+
+
+def read_order_settings(values: Mapping[str, str]) -> OrderSettings:
+    """What the order service needs besides. Raises SettingsError with every mistake in it."""
+    environment = _Environment(values)
+    settings = {
+        "urls": {n: environment.read(f"{n.upper()}_URL", None, _url) for n in NEIGHBOURS},
+        "fallbacks": {n: environment.read(f"SHOP_FALLBACK_{n.upper()}", "on", _switch) for n in NEIGHBOURS},
+        "lookup_s": environment.read("SHOP_LOOKUP_TIME", "700ms", _span_s),
+        "product_cache_s": environment.read("SHOP_PRODUCT_CACHE", "0s", _span_s),
+        "settle_interval_s": environment.read("SHOP_SETTLE_INTERVAL", "250ms", _span_s),
+        "settle_batch": environment.read("SHOP_SETTLE_BATCH", "8", _whole(1, 100)),
+    }
+    _raise("order", environment)
+    return OrderSettings(**settings)  # type: ignore[arg-type]  # None only with a mistake
+
+
+def _raise(service: str, environment: _Environment) -> None:
+    if environment.mistakes:
+        raise SettingsError(f"settings of {service}: " + "; ".join(environment.mistakes))
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError(f"must lie between {least} and {most}")
+        return value
+
+    return convert
+
+
+def _span_s(text: str) -> float:
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError("write a number and a unit: 250ms, 2s")
+    return float(found.group(1)) * (0.001 if found.group(2) == "ms" else 1.0)
+
+
+def _switch(text: str) -> bool:
+    try:
+        return _SWITCH[text.lower()]
+    except KeyError:
+        raise ValueError("write on or off") from None
+
+
+def _url(text: str) -> str:
+    if not text.startswith("http://"):
+        raise ValueError("write http://host:port")
+    return text.rstrip("/")
