@@ -17,6 +17,7 @@ from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from typing import Any, TypeVar
 
+import psutil
 import requests
 import toxiproxy.proxy
 import toxiproxy.server
@@ -176,6 +177,7 @@ class ToxiproxyServer:
             try:
                 self.check()
                 version = self._call(lambda: toxiproxy.server.APIConsumer.get("/version").text)
+                self._must_be_ours()
             except HarnessError as error:
                 ended = self._process is None or self._process.poll() is not None
                 if ended or self._clock.now_ns() > deadline_ns:
@@ -188,6 +190,18 @@ class ToxiproxyServer:
                 f"the Toxiproxy at {self._api[0]}:{self._api[1]} says it is {version.strip()!r}, "
                 f"not version {TOXIPROXY_VERSION}"
             )
+
+    def _must_be_ours(self) -> None:
+        """Raise HarnessError while the API's port is held by another process than the one that was started."""
+        assert self._process is not None
+        try:
+            held = psutil.Process(self._process.pid).net_connections(kind="tcp")
+        except psutil.AccessDenied:
+            return  # not every system lets one look; then the empty list of proxies has to do
+        except psutil.Error as error:
+            raise HarnessError(f"it ended at once{self._last_lines()}") from error
+        if not any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == self._api[1] for c in held):
+            raise HarnessError(f"another process answers at {_text(self._api)}")
 
     def _make_proxies(self) -> None:
         if strangers := self._call(self._library.proxies):
