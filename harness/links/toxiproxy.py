@@ -34,6 +34,7 @@ __all__ = ["TOXIPROXY_VERSION", "ToxiproxyServer", "proxy_name"]
 CALL_LIMIT_S = 5.0
 START_LIMIT_S = 10.0
 END_LIMIT_S = 2.0
+FOREIGN_LIMIT_S = 1.0
 _PACE_S = 0.02
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -43,6 +44,10 @@ _current: ContextVar[_Connection | None] = ContextVar("toxiproxy_connection", de
 
 class _MissingError(HarnessError):
     """The server knows no proxy or toxic of that name."""
+
+
+class _ForeignError(HarnessError):
+    """Somebody else answers where our server should."""
 
 
 class _Connection:
@@ -179,6 +184,8 @@ class ToxiproxyServer:
                 version = self._call(lambda: toxiproxy.server.APIConsumer.get("/version").text)
                 self._must_be_ours()
             except HarnessError as error:
+                if isinstance(error, _ForeignError):  # our server stays, deaf, when it finds its port taken
+                    deadline_ns = min(deadline_ns, self._clock.now_ns() + round(FOREIGN_LIMIT_S * NS_PER_S))
                 ended = self._process is None or self._process.poll() is not None
                 if ended or self._clock.now_ns() > deadline_ns:
                     raise SetUpError(f"Toxiproxy did not start: {error}", hint=f"its log: {self._log}") from error
@@ -201,7 +208,7 @@ class ToxiproxyServer:
         except psutil.Error as error:
             raise HarnessError(f"it ended at once{self._last_lines()}") from error
         if not any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == self._api[1] for c in held):
-            raise HarnessError(f"another process answers at {_text(self._api)}")
+            raise _ForeignError(f"another process answers at {_text(self._api)}")
 
     def _make_proxies(self) -> None:
         if strangers := self._call(self._library.proxies):
