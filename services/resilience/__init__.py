@@ -1,0 +1,67 @@
+"""
+Resilience for Python services, with Resilience4j's words and decisions and nothing but the standard library.
+
+    registry = Registry.from_environment(os.environ, defaults={...})
+    pipeline = registry.pipeline("payment", fallback={CallNotPermitted: from_cache})
+    answer = await pipeline.call(fetch_payment, order_id)
+
+The README beside this file tells the rest.
+"""
+
+from __future__ import annotations
+
+from services.resilience.breaker_config import CircuitBreakerConfig, State, TransitionToOpen, WindowType
+from services.resilience.bulkhead import Bulkhead, BulkheadConfig
+from services.resilience.circuit_breaker import BreakerMetrics, CircuitBreaker
+from services.resilience.clock import Clock, ManualClock, SystemClock
+from services.resilience.errors import (
+    BulkheadFull,
+    CallNotPermitted,
+    ConfigError,
+    IllegalStateTransition,
+    MaxRetriesExceeded,
+    RequestNotPermitted,
+    ResilienceError,
+    ResultRecordedAsFailure,
+    TimeLimitExceeded,
+)
+from services.resilience.events import Event
+from services.resilience.fallback import Fallback
+from services.resilience.pipeline import Pipeline
+from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
+from services.resilience.registry import Registry
+from services.resilience.retry import Retry, RetryConfig
+from services.resilience.time_limiter import TimeLimiter, TimeLimiterConfig
+
+__all__ = [
+    "BreakerMetrics",
+    "Bulkhead",
+    "BulkheadConfig",
+    "BulkheadFull",
+    "CallNotPermitted",
+    "CircuitBreaker",
+    "CircuitBreakerConfig",
+    "Clock",
+    "ConfigError",
+    "Event",
+    "Fallback",
+    "IllegalStateTransition",
+    "ManualClock",
+    "MaxRetriesExceeded",
+    "Pipeline",
+    "RateLimiter",
+    "RateLimiterConfig",
+    "Registry",
+    "RequestNotPermitted",
+    "ResilienceError",
+    "ResultRecordedAsFailure",
+    "Retry",
+    "RetryConfig",
+    "State",
+    "SystemClock",
+    "TimeLimitExceeded",
+    "TimeLimiter",
+    "TimeLimiterConfig",
+    "TransitionToOpen",
+    "WindowType",
+]

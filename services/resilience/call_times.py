@@ -1,0 +1,48 @@
+"""
+How many calls ended in one way, how long they took together, and the longest of the latest.
+
+What Micrometer calls a timer: `_count`, `_sum`, `_max`. The maximum is of the last one to two minutes, so that one
+slow call does not stand for ever.
+"""
+
+from __future__ import annotations
+
+from services.resilience.clock import NS_PER_S
+
+_SPAN_NS = 60 * NS_PER_S
+
+
+class CallTimes:
+    """Count, sum and recent maximum of durations. The owner's lock is held around `add`."""
+
+    __slots__ = ("_max_before_ns", "_max_ns", "_since_ns", "count", "total_ns")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total_ns = 0
+        self._max_ns = 0
+        self._max_before_ns = 0
+        self._since_ns: int | None = None
+
+    def add(self, duration_ns: int, now_ns: int) -> None:
+        """Take in one call that ended at now_ns."""
+        self.count += 1
+        self.total_ns += duration_ns
+        if self._since_ns is None:
+            self._since_ns = now_ns
+        elif now_ns - self._since_ns >= _SPAN_NS:
+            self._rotate(now_ns)
+        if duration_ns > self._max_ns:  # noqa: PLR1730  # max() costs a call in every protected call
+            self._max_ns = duration_ns
+
+    def max_ns(self, now_ns: int) -> int:
+        """The longest call of the last one to two minutes before now_ns, 0 if there was none."""
+        if self._since_ns is not None and now_ns - self._since_ns >= _SPAN_NS:
+            self._rotate(now_ns)
+        return max(self._max_ns, self._max_before_ns)
+
+    def _rotate(self, now_ns: int) -> None:
+        spans = (now_ns - (self._since_ns or 0)) // _SPAN_NS
+        self._max_before_ns = self._max_ns if spans == 1 else 0
+        self._max_ns = 0
+        self._since_ns = (self._since_ns or 0) + spans * _SPAN_NS

@@ -1,0 +1,148 @@
+"""
+What happened to one policy: a ring of the latest events, and whoever wants to hear of each.
+
+The ring is what the Actuator endpoints show. Events are stored as plain tuples because one is made in every
+protected call; they become `Event` when somebody reads them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+    from services.resilience.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+Detail: TypeAlias = str | float | int | None
+
+
+class Event(NamedTuple):
+    """One thing that happened.
+
+    `sequence` counts from 1 for each policy instance without gaps, so a reader who sees 7 after 4 knows that the
+    ring has lapped it. `detail` is what the type adds: the transition ("CLOSED_TO_OPEN"), the rate that was exceeded
+    in percent, the number of attempts, the number of permits; `wait_ms` is set for RETRY only.
+    """
+
+    sequence: int
+    type: str
+    monotonic_ns: int
+    wall_ns: int
+    duration_ns: int | None
+    error: str | None
+    detail: Detail
+    wait_ms: int | None
+
+
+_Raw: TypeAlias = tuple[int, str, int, int, int | None, str | None, Detail, int | None]
+
+
+def error_text(error: BaseException) -> str:
+    """The class with its module, and the message: what Java's Throwable.toString() gives."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:  # a class whose __str__ fails must not turn one error into another
+        message = "<no message: __str__ failed>"
+    return f"{name}: {message}" if message else name
+
+
+class EventLog:
+    """The ring and the consumers of one policy instance.
+
+    `append` is called with the policy's lock held, `deliver` after it was let go: consumers are other people's
+    code. Consumers of all events come before those of some types; one that raises is logged and the rest do not
+    see that event (R4J: core/EventProcessor.java).
+    """
+
+    __slots__ = ("_clock", "_consumers", "_lock", "_outbox", "_ring", "_sequence")
+
+    def __init__(self, clock: Clock, lock: threading.Lock, size: int = 100) -> None:
+        self._clock = clock
+        self._lock = lock
+        self._ring: deque[_Raw] = deque(maxlen=size)
+        self._sequence = 0
+        self._consumers: tuple[tuple[frozenset[str] | None, Callable[[Event], object]], ...] = ()
+        self._outbox: deque[_Raw] = deque()
+
+    @property
+    def sequence(self) -> int:
+        """The number of the latest event, 0 before the first."""
+        return self._sequence
+
+    @property
+    def overwritten(self) -> int:
+        """How many events the ring no longer holds."""
+        with self._lock:
+            return self._sequence - len(self._ring)
+
+    def append(  # noqa: PLR0917  # by position, it is called in every protected call
+        self,
+        kind: str,
+        now_ns: int,
+        duration_ns: int | None = None,
+        error: str | None = None,
+        detail: Detail = None,
+        wait_ms: int | None = None,
+    ) -> None:
+        """Note one event. The caller holds the lock."""
+        self._sequence = sequence = self._sequence + 1
+        event = (sequence, kind, now_ns, self._clock.wall_ns(), duration_ns, error, detail, wait_ms)
+        self._ring.append(event)
+        if self._consumers:
+            self._outbox.append(event)
+
+    def publish(
+        self, kind: str, error: BaseException | None = None, detail: Detail = None, wait_ms: int | None = None
+    ) -> None:
+        """Note one event and tell the consumers, for policies that hold no lock of their own meanwhile."""
+        text = None if error is None else error_text(error)
+        with self._lock:
+            self.append(kind, self._clock.now_ns(), None, text, detail, wait_ms)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Hand what was appended to the consumers. The caller holds no lock."""
+        while self._outbox:
+            try:
+                event = Event(*self._outbox.popleft())
+            except IndexError:  # another thread took it
+                return
+            try:
+                for kinds, consumer in self._consumers:
+                    if kinds is None or event.type in kinds:
+                        consumer(event)
+            except Exception:
+                logger.exception("a consumer of %s failed", event.type)
+
+    def subscribe(
+        self, consumer: Callable[[Event], object], *, types: Iterable[str] | None = None
+    ) -> Callable[[], None]:
+        """Call consumer(event) for each event from now on, of these types only if any are given.
+
+        Returns what ends the subscription.
+        """
+        entry = (None if types is None else frozenset(types), consumer)
+        with self._lock:
+            everything = [one for one in (*self._consumers, entry) if one[0] is None]
+            some = [one for one in (*self._consumers, entry) if one[0] is not None]
+            self._consumers = (*everything, *some)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._consumers = tuple(one for one in self._consumers if one is not entry)
+
+        return unsubscribe
+
+    def snapshot(self) -> list[Event]:
+        """What the ring holds, oldest first."""
+        with self._lock:
+            raw = list(self._ring)
+        return [Event(*event) for event in raw]

@@ -1,0 +1,184 @@
+"""
+The registry: every policy of one service by name, out of one configuration.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from services.resilience import actuator, builders, metrics
+from services.resilience.bulkhead import Bulkhead
+from services.resilience.circuit_breaker import CircuitBreaker
+from services.resilience.clock import Clock, SystemClock
+from services.resilience.errors import ConfigError, Problem
+from services.resilience.fallback import Fallback, Handler
+from services.resilience.keys import MODULES
+from services.resilience.pipeline import Pipeline, Policy
+from services.resilience.rate_limiter import RateLimiter
+from services.resilience.retry import Retry
+from services.resilience.settings import Entries, Settings
+from services.resilience.time_limiter import TimeLimiter
+
+logger = logging.getLogger(__name__)
+
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "circuitbreaker": builders.circuit_breaker,
+    "retry": builders.retry,
+    "bulkhead": builders.bulkhead,
+    "timelimiter": builders.time_limiter,
+    "ratelimiter": builders.rate_limiter,
+}
+_CLASSES: dict[str, Callable[..., Any]] = {
+    "circuitbreaker": CircuitBreaker,
+    "retry": Retry,
+    "bulkhead": Bulkhead,
+    "timelimiter": TimeLimiter,
+    "ratelimiter": RateLimiter,
+}
+
+
+class Registry:
+    """Policies by module and name; the same object for the same name. Everything declared is made, and checked, at once.
+
+    `warnings` holds what was accepted but does nothing, for example a Java exception that has no Python counterpart.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.warnings: list[str] = []
+        self._settings = settings or Settings()
+        self._lock = threading.RLock()
+        self._policies: dict[str, dict[str, Any]] = {module: {} for module in MODULES}
+        self._check()
+        for module, names in self._settings.instances.items():
+            for name in names:
+                self._policy(module, name)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], *, clock: Clock | None = None) -> Registry:
+        """A registry of nested or dotted keys that begin with `resilience4j`; other keys are not looked at.
+
+        Raises ConfigError with every mistake.
+        """
+        return cls(Settings.read(mapping), clock)
+
+    @classmethod
+    def from_environment(
+        cls,
+        environment: Mapping[str, str],
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        clock: Clock | None = None,
+    ) -> Registry:
+        """As from_mapping of `defaults`, overridden by environment variables.
+
+        A variable is named by the dotted key itself or in capitals with `_` for `.`, dashes left out:
+        RESILIENCE4J_RETRY_INSTANCES_PAYMENT_MAXATTEMPTS. In capitals it wins over dotted. Raises ConfigError.
+        """
+        return cls(Settings.read(defaults or {}, environment), clock)
+
+    def circuit_breaker(self, name: str) -> CircuitBreaker:
+        """The breaker of that name, made of the default configuration if none is declared."""
+        found: CircuitBreaker = self._policy("circuitbreaker", name)
+        return found
+
+    def retry(self, name: str) -> Retry:
+        """The retry of that name, made of the default configuration if none is declared."""
+        found: Retry = self._policy("retry", name)
+        return found
+
+    def bulkhead(self, name: str) -> Bulkhead:
+        """The bulkhead of that name, made of the default configuration if none is declared."""
+        found: Bulkhead = self._policy("bulkhead", name)
+        return found
+
+    def time_limiter(self, name: str) -> TimeLimiter:
+        """The time limiter of that name, made of the default configuration if none is declared."""
+        found: TimeLimiter = self._policy("timelimiter", name)
+        return found
+
+    def rate_limiter(self, name: str) -> RateLimiter:
+        """The rate limiter of that name, made of the default configuration if none is declared."""
+        found: RateLimiter = self._policy("ratelimiter", name)
+        return found
+
+    def pipeline(
+        self, name: str, fallback: Mapping[type[Exception], Handler] | Handler | Fallback | None = None
+    ) -> Pipeline:
+        """Every policy declared for that name and not switched off, in Resilience4j's order or the aspect orders given.
+
+        `fallback`: one handler, or handlers by exception class, each called as handler(exception, *args, **kwargs).
+        """
+        orders = self._settings.orders
+        policies: list[Policy] = [
+            self._policy(module, name) for module in sorted(orders, key=orders.__getitem__) if self._is_on(module, name)
+        ]
+        return Pipeline(name, policies, fallback)
+
+    def protect(
+        self, name: str, fallback: Mapping[type[Exception], Handler] | Handler | Fallback | None = None
+    ) -> Pipeline:
+        """The same as a decorator: `@registry.protect("payment")`."""
+        return self.pipeline(name, fallback)
+
+    def all_of(self, module: str) -> Iterator[Any]:
+        """The policies of a module that are on, by name. A breaker that is off is there too, and DISABLED."""
+        with self._lock:
+            policies = sorted(self._policies[module].items())
+        return (policy for _, policy in policies if policy.config.enabled or module == "circuitbreaker")
+
+    def actuator(self, path: str) -> dict[str, Any]:
+        """What Spring's Actuator answers at /actuator/PATH. Raises KeyError for a path, name or type unknown."""
+        return actuator.answer(self, path)
+
+    def update_circuit_breaker(self, name: str, update: str) -> dict[str, str]:
+        """What POST /actuator/circuitbreakers/NAME does: CLOSE, FORCE_OPEN or DISABLE. Raises KeyError, ValueError."""
+        return actuator.update(self, name, update)
+
+    def metrics_text(self) -> str:
+        """The Prometheus text format, under the names Micrometer gives Resilience4j's metrics."""
+        return metrics.text(self)
+
+    def _policy(self, module: str, name: str) -> Any:
+        with self._lock:
+            if name not in self._policies[module]:
+                config, _ = self._config(module, name, self._settings.resolve(module, name), "instances")
+                self._policies[module][name] = _CLASSES[module](name, config, self.clock)
+            return self._policies[module][name]
+
+    def _config(self, module: str, name: str, entries: Entries, section: str) -> tuple[Any, list[str]]:
+        build = builders.Builder(entries, f"resilience4j.{module}.{section}.{name}")
+        beside = frozenset(other for other in MODULES if other != module and self._is_on(other, name))
+        return _BUILDERS[module](build, beside=beside), build.warnings
+
+    def _is_on(self, module: str, name: str) -> bool:
+        if name not in self._settings.instances[module]:
+            return False
+        try:
+            entries = self._settings.resolve(module, name)
+        except ConfigError:  # told by _check, for that module itself
+            return False
+        return bool(entries["enabled"].value) if "enabled" in entries else True
+
+    def _check(self) -> None:
+        problems: list[Problem] = list(self._settings.problems)
+        warnings: list[str] = []
+        for section, tables, resolve in (
+            ("instances", self._settings.instances, self._settings.resolve),
+            ("configs", self._settings.configs, self._settings.resolve_config),
+        ):
+            for module, names in tables.items():
+                for name in names:
+                    try:
+                        _, told = self._config(module, name, resolve(module, name), section)
+                        warnings.extend(told)
+                    except ConfigError as error:
+                        problems.extend(error.problems)
+        if problems:
+            raise ConfigError(list(dict.fromkeys(problems)))
+        self.warnings = list(dict.fromkeys(warnings))
+        for warning in self.warnings:
+            logger.warning(warning)

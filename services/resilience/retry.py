@@ -1,0 +1,177 @@
+"""
+Retry: call again when a call failed, and wait in between.
+
+Counting, events and waits are Resilience4j's (R4J: retry/internal/RetryImpl.java). `Attempts` decides and knows
+neither sleeping nor calling; the two shells around it do. Differences from upstream (D5, D6): running out of attempts
+on a bad result is told and counted once, and a negative interval counts as failed_with_retry.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
+
+from services.resilience import intervals
+from services.resilience.breaker_config import any_exception, no_exception
+from services.resilience.clock import NS_PER_MS, Clock, SystemClock
+from services.resilience.errors import MaxRetriesExceeded
+from services.resilience.events import EventLog
+from services.resilience.validation import Checks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EVENT_TYPES = ("RETRY", "SUCCESS", "ERROR", "IGNORED_ERROR")
+
+RetryInterval: TypeAlias = "Callable[[int, object], int]"
+"""From the attempt that failed (1 for the first) and its exception or result, to milliseconds; negative ends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryConfig:
+    """Options of one retry. `max_attempts` includes the first call. Raises ConfigError for values out of bounds."""
+
+    max_attempts: int = 3
+    interval: RetryInterval = field(default_factory=lambda: of_attempt(intervals.fixed(500)))
+    retry: Callable[[BaseException], bool] = any_exception
+    ignore: Callable[[BaseException], bool] = no_exception
+    retry_result: Callable[[object], bool] | None = None
+    fail_after_max_attempts: bool = False
+    event_consumer_buffer_size: int = 100
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        checks = Checks()
+        checks.at_least("maxAttempts", self.max_attempts, 1)
+        checks.at_least("eventConsumerBufferSize", self.event_consumer_buffer_size, 1)
+        checks.finish()
+
+
+def of_attempt(interval: intervals.Interval) -> RetryInterval:
+    """A retry interval that looks at the attempt's number alone."""
+    return lambda attempt, _outcome: interval(attempt)
+
+
+@dataclass(slots=True)
+class RetryCounts:
+    """Protected calls (not attempts) by how they ended, under the names of the metric's `kind`."""
+
+    successful_without_retry: int = 0
+    successful_with_retry: int = 0
+    failed_without_retry: int = 0
+    failed_with_retry: int = 0
+
+
+class Retry:
+    """One retry policy. Safe under threads; `call` and `call_sync` may be mixed."""
+
+    def __init__(self, name: str, config: RetryConfig | None = None, clock: Clock | None = None) -> None:
+        self.name = name
+        self.config = config or RetryConfig()
+        self.clock: Clock = clock or SystemClock()
+        self.counts = RetryCounts()
+        self._lock = threading.Lock()
+        self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+
+    async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await fn(...) up to max_attempts times. Raises the last exception, or MaxRetriesExceeded if so configured."""
+        if not self.config.enabled:
+            return await fn(*args, **kwargs)
+        attempts = Attempts(self)
+        while True:
+            try:
+                result = await fn(*args, **kwargs)
+            except Exception as error:
+                wait_ms = attempts.failed(error)
+                if wait_ms is None:
+                    raise
+            else:
+                wait_ms = attempts.returned(result)
+                if wait_ms is None:
+                    return result
+            if wait_ms:
+                await self.clock.sleep_async(wait_ms * NS_PER_MS)
+
+    def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call fn(...) up to max_attempts times. As `call`, without an event loop."""
+        if not self.config.enabled:
+            return fn(*args, **kwargs)
+        attempts = Attempts(self)
+        while True:
+            try:
+                result = fn(*args, **kwargs)
+            except Exception as error:
+                wait_ms = attempts.failed(error)
+                if wait_ms is None:
+                    raise
+            else:
+                wait_ms = attempts.returned(result)
+                if wait_ms is None:
+                    return result
+            if wait_ms:
+                self.clock.sleep(wait_ms * NS_PER_MS)
+
+    def count(self, kind: str) -> None:
+        """Count one protected call that ended."""
+        with self._lock:
+            setattr(self.counts, kind, getattr(self.counts, kind) + 1)
+
+
+class Attempts:
+    """One protected call, attempt by attempt: each outcome is answered with the wait in ms, or None for the end."""
+
+    __slots__ = ("_failures", "_last_error", "_retry")
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._failures = 0
+        self._last_error: Exception | None = None
+
+    def failed(self, error: Exception) -> int | None:
+        """An attempt raised: how long to wait before the next, None to let the exception go."""
+        retry, config = self._retry, self._retry.config
+        if config.ignore(error) or not config.retry(error):
+            retry.events.publish("IGNORED_ERROR", error, 0)
+            retry.count("failed_without_retry")
+            return None
+        self._last_error = error
+        return self._next(error, error)
+
+    def returned(self, result: object) -> int | None:
+        """An attempt returned: how long to wait before the next, None to hand the result over.
+
+        Raises MaxRetriesExceeded if attempts are used up, the result is bad and failAfterMaxAttempts is set.
+        """
+        retry, config = self._retry, self._retry.config
+        if config.retry_result is None or not config.retry_result(result):
+            self._succeeded()
+            return None
+        self._last_error = None
+        exhausted = MaxRetriesExceeded(retry.name, config.max_attempts)
+        wait_ms = self._next(exhausted, result)
+        if wait_ms is None and config.fail_after_max_attempts:
+            raise exhausted
+        return wait_ms
+
+    def _next(self, error: Exception, outcome: object) -> int | None:
+        retry, config = self._retry, self._retry.config
+        self._failures += 1
+        if self._failures < config.max_attempts:
+            wait_ms = config.interval(self._failures, outcome)
+            if wait_ms >= 0:
+                retry.events.publish("RETRY", self._last_error, self._failures, wait_ms)
+                return wait_ms
+        retry.events.publish("ERROR", error, self._failures)
+        retry.count("failed_with_retry")
+        return None
+
+    def _succeeded(self) -> None:
+        if self._failures == 0:
+            self._retry.count("successful_without_retry")
+            return
+        self._retry.events.publish("SUCCESS", self._last_error, self._failures)
+        self._retry.count("successful_with_retry")
