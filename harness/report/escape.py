@@ -12,7 +12,8 @@ import re
 from typing import Any
 
 CUT = "..."
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~#!])")
+_MARKDOWN = re.compile(r"([\\`*\[\]|~#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_LINE_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[=>]|[-+](?:[-+\s]|$)))")
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -37,8 +38,9 @@ def _spelt(character: str) -> str:
 
 def markdown(text: object, longest: int | None = 1000) -> str:
     """One line of Markdown that reads as text and nothing else, in a table cell too."""
-    escaped = _MARKDOWN.sub(r"\\\1", one_line(text, longest))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = _MARKDOWN.sub(r"\\\1", one_line(text, longest).strip())
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;")
+    return _LINE_START.sub(r"\1\\", escaped)  # no list, quote or heading either
 
 
 def markdown_block(text: object, language: str = "") -> str:
@@ -56,7 +58,7 @@ def value(item: Any) -> str:
     if isinstance(item, bool):
         return "yes" if item else "no"
     if isinstance(item, float):
-        return f"{item:.4g}"
+        return f"{item:.4g}" if abs(item) < 10_000 else f"{item:.0f}"
     if isinstance(item, list | tuple):
         return ", ".join(value(part) for part in item)
     if isinstance(item, dict):
