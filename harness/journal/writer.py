@@ -58,9 +58,14 @@ class JournalWriter:
         self._db.execute("COMMIT")
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file and close; may be called twice."""
+        """
+        Fold the write-ahead log into the file and close; may be called twice.
+
+        A closed journal is one ordinary file: as a WAL file it could not be read from a read-only folder.
+        """
         try:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.Error:
             pass
         self._db.close()
