@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from services.resilience import ConfigError
 from services.shop import logs
 from services.shop.actuator import Actuator, Metric, Protections
 from services.shop.middleware import RequestScope
@@ -115,7 +116,7 @@ def run(service: str, build: Callable[[Mapping[str, str]], tuple[Settings, ASGIA
     logs.configure(service)
     try:
         settings, app = build(os.environ)
-    except SettingsError as problem:
+    except (SettingsError, ConfigError) as problem:
         logs.LOG.error("%s", problem)
         sys.exit(2)
     _serve(settings, app)
