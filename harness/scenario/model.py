@@ -60,7 +60,7 @@ class RateSegment(Words):
 
 
 def _segments(value: Any) -> Any:
-    if isinstance(value, str):
+    if isinstance(value, str | int | float):
         return [{"rate": value}]
     if isinstance(value, dict):
         return [value]
@@ -88,6 +88,10 @@ class Load(Words):
             raise ValueError("write either arrivals: 40/s (open model) or users: 20 (closed model)")
         if self.locustfile and not closed:
             raise ValueError("locustfile needs users: N; a person's own file runs in the closed model")
+        if any(piece.for_s is None for piece in (self.arrivals or ())[:-1]):
+            raise ValueError(
+                "arrivals: only the last piece may go without for; the others need one: {rate: 40/s, for: 5s}"
+            )
         return self
 
 

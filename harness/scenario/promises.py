@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from harness.words import Link, PerSecond, Seconds, Share, Words
 
@@ -19,7 +19,11 @@ def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_one_or_many),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
 
 
 class Promise(Words):
@@ -32,10 +36,18 @@ class Promise(Words):
     check: ClassVar[str]
     summary: ClassVar[str]  # one sentence for `harness list checks`
     example: ClassVar[str]  # YAML of one promise, itself tested
+    says: ClassVar[tuple[str, ...]] = ()  # keys of which one at least must be there, or nothing is promised
 
     during: str | None = Field(None, description="name of the fault or phase it speaks of")
     after_s: Seconds = Field(0.0, alias="after", description="skip that long from the window's start")
     except_: Names = Field((), alias="except", description="faults or phases left out")
+
+    @model_validator(mode="after")
+    def _promises_something(self) -> Promise:
+        aliases = {field.alias or name: name for name, field in type(self).model_fields.items()}
+        if self.says and not any(aliases[key] in self.model_fields_set for key in self.says):
+            raise ValueError(f"{self.check} promises nothing; write at least one of {', '.join(self.says)}")
+        return self
 
 
 class Availability(Promise):
@@ -51,6 +63,7 @@ class Latency(Promise):
     check = "latency"
     summary = "percentiles of latency, exact, from the intended start"
     example = "latency: {of: POST /orders, p99: 500ms, p50: 50ms, during: slow-payment, after: 3s}"
+    says = ("p50", "p90", "p95", "p99", "p99.9", "max")
 
     of: str | None = Field(None, description="request name; absent: all requests")
     p50_s: Seconds | None = Field(None, alias="p50", description="bound on the median")
@@ -59,15 +72,14 @@ class Latency(Promise):
     p99_s: Seconds | None = Field(None, alias="p99", description="bound on the 99th percentile")
     p999_s: Seconds | None = Field(None, alias="p99.9", description="bound on the 99.9th percentile")
     max_s: Seconds | None = Field(None, alias="max", description="bound on the slowest request")
-    answers: Literal["good", "all"] = Field(
-        "good", description="good: requests answered well; all: error answers too"
-    )
+    answers: Literal["good", "all"] = Field("good", description="good: requests answered well; all: error answers too")
 
 
 class Errors(Promise):
     check = "errors"
     summary = "which kinds of errors may appear, and how often"
     example = "errors: {of: POST /orders, only: [status 503, read_timeout], at_most: 5%}"
+    says = ("only", "none_of", "at_most")
 
     of: str | None = Field(None, description="request name; absent: all requests")
     only: tuple[str, ...] | None = Field(
@@ -92,6 +104,15 @@ class Breaker(Promise):
     example = (
         "breaker: {on: order->payment, goes: [closed, open, half_open, closed], opens_within: 3s, closes_within: 5s}"
     )
+    says = (
+        "goes",
+        "opens_within",
+        "closes_within",
+        "stays",
+        "not_permitted_at_least",
+        "failure_rate_at_least",
+        "calls_while_open_at_most",
+    )
 
     on: Link = Field(description="client->name of the breaker in the client")
     goes: tuple[State, ...] | None = Field(
@@ -115,6 +136,7 @@ class Fallback(Promise):
     check = "fallback"
     summary = "how often an answer came from a fallback"
     example = "fallback: {named: payment-deferred, serves_at_least: 95%, during: slow-payment, after: 3s}"
+    says = ("serves_at_least", "serves_at_most")
 
     named: str = Field(description="name of the fallback, as the answer's x-fallback header says it")
     of: str | None = Field(None, description="request name; absent: all requests")
@@ -126,6 +148,7 @@ class Retries(Promise):
     check = "retries"
     summary = "attempts per call and amplification, counted on the wire"
     example = "retries: {on: order->payment, attempts_at_most: 3, amplification_at_most: 1.5}"
+    says = ("attempts_at_most", "attempts_at_least", "amplification_at_most", "waits_at_least")
 
     on: Link = Field(description="the link the attempts cross")
     attempts_at_most: int | None = Field(None, description="most attempts one call makes", ge=1)
@@ -149,7 +172,9 @@ class Bulkhead(Promise):
     concurrent_at_most: int = Field(description="most exchanges open at once on the wire", ge=1)
     reached: bool = Field(True, description="whether the limit has to be reached for the check to mean anything")
     rejects_within_s: Seconds | None = Field(
-        None, alias="rejects_within", description="p99 latency of calls the bulkhead refused (from the service's events)"
+        None,
+        alias="rejects_within",
+        description="p99 latency of calls the bulkhead refused (from the service's events)",
     )
 
 

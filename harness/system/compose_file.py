@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from harness.system.interpolation import interpolate
 from harness.system.links import read_links
 from harness.system.mistakes import Finding, findings
 from harness.system.model import (
+    DATA_VARIABLE,
     HealthCheck,
     Ledger,
     Objective,
@@ -50,11 +52,12 @@ def read_system(path: Path, environment: Mapping[str, str] | None = None) -> Sys
     """
     Read the Compose file at path; environment fills in its `${...}`, and what a service takes from outside.
 
+    `${HARNESS_DATA}` stays as it is: the folder is known only when a run starts, and `layout.rewrite` fills it in.
     Raises InputError with every mistake of the file.
     """
     path = Path(path)
     document, mistakes = read_document(read_text(path), path, foreign_tags=True)
-    reader = _Reader(document, path, environment or {})
+    reader = _Reader(document, path, {DATA_VARIABLE: "${" + DATA_VARIABLE + "}", **(environment or {})})
     system = reader.read()
     mistakes = list(dict.fromkeys([*mistakes, *reader.mistakes]))
     if mistakes or system is None:
@@ -271,8 +274,6 @@ def _stays_text(where: Where) -> bool:
 
 def _with_port(service: Service, port: int | None) -> Service:
     """The same service, reached by the port its callers name when it declares none."""
-    from dataclasses import replace
-
     return replace(service, port=port) if service.port is None and port is not None else service
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.system.links import address_pattern
-from harness.system.model import Service, System, SystemLink
+from harness.system.model import DATA_VARIABLE, Service, System, SystemLink
 
 Address = tuple[str, int]
 
@@ -79,18 +79,24 @@ def _address(prefix: str, kind: int, number: int) -> str:
 
 
 def rewrite(
-    service: Service, system: System, layout: Layout, extra: Mapping[str, str] | None = None
+    service: Service, system: System, layout: Layout, extra: Mapping[str, str] | None = None, *, data: str = "/data"
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """
     The service's command and environment with every name of another service replaced by an address.
 
     `payment:8080` becomes the gate of the link to payment, `0.0.0.0` the service's own address, its own
     name its own address. extra: values set over the file's own ones (a scenario's `with`), rewritten too.
+    data: the folder that `${HARNESS_DATA}` in the Compose file stands for.
     """
     rewriter = _Rewriter(service, system, layout)
     environment = {**service.environment, **(extra or {})}
     argv = tuple(_EVERYWHERE.sub(rewriter.own, rewriter.text(word)) for word in service.command or ())
-    return argv, {name: rewriter.value(name, text) for name, text in environment.items()}
+    values = {name: rewriter.value(name, text) for name, text in environment.items()}
+    folder = "${" + DATA_VARIABLE + "}"
+    return (
+        tuple(word.replace(folder, data) for word in argv),
+        {name: text.replace(folder, data) for name, text in values.items()},
+    )
 
 
 def rewrite_health(service: Service, system: System, layout: Layout) -> tuple[str, ...]:

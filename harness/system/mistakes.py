@@ -4,7 +4,7 @@ What pydantic found wrong, said in a person's words: the place in their file, th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
@@ -26,6 +26,9 @@ class Finding:
     hint: str | None = None
 
 
+Explain = Callable[[Where, Any], Finding]
+
+
 def shown(value: Any) -> str:
     """A value as it is quoted in a message, cut when long."""
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
@@ -40,14 +43,23 @@ def path_text(where: Where) -> str:
     return text
 
 
-def findings(error: ValidationError, data: Any, model: type[BaseModel], below: Where = ()) -> list[Finding]:
-    """Every error as a finding. `below` is where data stands in the whole file."""
+def findings(
+    error: ValidationError, data: Any, model: type[BaseModel], below: Where = (), explain: Explain | None = None
+) -> list[Finding]:
+    """
+    Every error as a finding. `below` is where data stands in the whole file.
+
+    explain: says in better words what a value that is no member of a union should be, given its place and value.
+    """
     grouped: dict[Where, list[ErrorDetails]] = {}
     for one in error.errors(include_url=False):
         grouped.setdefault(_place(one["loc"], data, one["type"]), []).append(one)
     found = []
     for where, errors in grouped.items():
-        found.append(_finding(where, errors, data, model, below))
+        if explain is not None and errors[0]["type"].startswith("union_tag"):
+            found.append(explain(below + where, errors[0]["input"]))
+        else:
+            found.append(_finding(where, errors, data, model, below))
     return found
 
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+DATA_VARIABLE = "HARNESS_DATA"  # in a Compose file: a folder of the run's own; known only when the run starts
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthCheck:

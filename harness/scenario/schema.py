@@ -1,0 +1,57 @@
+"""
+The JSON Schema of a scenario file, for editors: made from the model, so that it cannot say anything else.
+
+It knows how each key is written. What needs the whole file, or the system (names, times), only `harness validate` knows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.faults import FAULTS
+from harness.scenario.model import Scenario
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_STEP_KEYS = ("steady", "recovery", "wait", "fault", "heal")
+
+
+def scenario_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) as a dictionary."""
+    schema = Scenario.model_json_schema(by_alias=True, mode="validation")
+    definitions: dict[str, Any] = schema["$defs"]
+    for fault in FAULTS.values():
+        # The model has a default for it; a file has nothing else to be recognised by.
+        definitions[fault.__name__].setdefault("required", []).append(fault.family)
+        definitions[fault.__name__]["examples"] = [fault.example]
+    definitions["Step"]["oneOf"] = [{"required": [key]} for key in _STEP_KEYS]
+    _loosen_arrivals(definitions["Load"]["properties"]["arrivals"])
+    definitions["Status"]["properties"]["methods"] = _one_or_many(definitions["Status"]["properties"]["methods"])
+    definitions["Delay"]["properties"]["methods"] = _one_or_many(definitions["Delay"]["properties"]["methods"])
+    definitions["Abort"]["properties"]["methods"] = _one_or_many(definitions["Abort"]["properties"]["methods"])
+    for definition in (schema, *definitions.values()):
+        for part in definition.get("properties", {}).values():
+            _without_default(part)
+    return {
+        "$schema": DIALECT,
+        **schema,
+        "title": "harness scenario",
+        "description": "One scenario: a system, a load, a timeline of faults, and promises.",
+    }
+
+
+def _loosen_arrivals(arrivals: dict[str, Any]) -> None:
+    """A rate alone, or a single piece, may stand for the list."""
+    piece = {"$ref": "#/$defs/RateSegment"}
+    rate = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*/\s*(s|m|h|min|sec|second|minute|hour)\s*$"}
+    arrivals["anyOf"] = [rate, piece, *arrivals["anyOf"]]
+
+
+def _one_or_many(methods: dict[str, Any]) -> dict[str, Any]:
+    said = {key: methods.pop(key) for key in ("description", "title") if key in methods}
+    methods.pop("default", None)
+    return {**said, "anyOf": [methods["items"], methods]}
+
+
+def _without_default(part: dict[str, Any]) -> None:
+    """Defaults of the model are in the program's units; in a file they would be read in another way."""
+    part.pop("default", None)
