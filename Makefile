@@ -1,0 +1,59 @@
+# `make` lists what there is. Everything runs inside .venv; nothing is installed anywhere else
+# but Toxiproxy's server, which goes into the user's cache.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check scenarios lint format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 4; }
+	@echo "installing into .venv (the first time takes a minute)"
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python "$$(command -v $(PYTHON))" .venv && \
+		uv pip install -q --python $(BIN)/python -r requirements.lock && \
+		uv pip install -q --python $(BIN)/python --no-deps -e . ; \
+	else \
+		$(PYTHON) -m venv .venv && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e . ; \
+	fi
+	@touch $@
+
+install: $(INSTALLED) ## make .venv, install the locked versions, provide Toxiproxy
+	@$(BIN)/python -m harness.links.provision
+
+demo: install ## run the quick scenarios against the sample shop and show the verdicts
+	@$(BIN)/harness run scenarios --tag quick
+
+test: install ## every test that needs no Docker
+	@echo "running the tests"
+	@$(BIN)/python -m pytest
+
+scenarios: install ## every shipped scenario: ordinary, must_fail and inconclusive
+	@$(BIN)/harness run scenarios
+
+check: lint test scenarios ## what CI runs
+
+lint: install ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: install ## put every file into the one format
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+bench: install ## the measured claims: one table and one JSON line each
+	@for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
+		--no-header --custom-compile-command "make lock" -q pyproject.toml -o requirements.lock
+
+clean: ## undo what any run left behind, remove .venv
+	@-test -x $(BIN)/harness && $(BIN)/harness clean
+	rm -rf .venv

@@ -1,0 +1,69 @@
+"""
+Watches the machine: who used its processors, and whether each service still lives.
+
+These figures explain a verdict; they decide none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+
+import psutil
+
+from harness.clock import NS_PER_S, Clock
+from harness.observe.base import Add, Periodic
+
+PERIOD_S = 0.5
+
+
+class MachineObserver:
+    """Every 0.5 s: busy share of the machine, cores used by the services, and by everything else."""
+
+    def __init__(self, processes: Callable[[], Mapping[str, psutil.Process]], add: Add, clock: Clock) -> None:
+        self._processes = processes
+        self._add = add
+        self._clock = clock
+        self._cpu_s: dict[str, float] = {}
+        self._last_ns = 0
+        self._periodic = Periodic("machine", PERIOD_S, self._look, clock)
+
+    def start(self) -> None:
+        psutil.cpu_percent()
+        self._periodic.start()
+
+    def stop(self) -> None:
+        self._periodic.stop()
+
+    def _look(self) -> None:
+        now_ns = self._clock.now_ns()
+        span_s = (now_ns - self._last_ns) / NS_PER_S if self._last_ns else 0.0
+        self._last_ns = now_ns
+        used = {name: self._service(name, process, span_s, now_ns) for name, process in self._processes().items()}
+        cores = psutil.cpu_count() or 1
+        busy = psutil.cpu_percent() / 100 * cores
+        services = sum(used.values())
+        data = {
+            "cores": cores,
+            "busy_cores": round(busy, 3),
+            "services_cores": round(services, 3),
+            "other_cores": round(max(0.0, busy - services), 3),
+            "load_average": os.getloadavg()[0],
+        }
+        self._add("probes", (now_ns, "machine", "machine", 1, json.dumps(data)))
+
+    def _service(self, name: str, process: psutil.Process, span_s: float, now_ns: int) -> float:
+        """Write down one service; returns the cores it used since the last look."""
+        try:
+            times = process.cpu_times()
+            cpu_s = times.user + times.system
+            data = {"pid": process.pid, "status": process.status(), "rss_bytes": process.memory_info().rss}
+        except psutil.Error:
+            self._cpu_s.pop(name, None)
+            self._add("probes", (now_ns, "processes", name, 0, json.dumps({"pid": process.pid, "status": "gone"})))
+            return 0.0
+        used = (cpu_s - self._cpu_s.get(name, cpu_s)) / span_s if span_s > 0 else 0.0
+        self._cpu_s[name] = cpu_s
+        self._add("probes", (now_ns, "processes", name, 1, json.dumps({**data, "cores": round(used, 3)})))
+        return max(0.0, used)

@@ -1,0 +1,19 @@
+"""How a person wants a run to be done; the same for the command line, pytest and Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BACKENDS = ("processes",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Choices that are not the scenario's own."""
+
+    reports: Path = Path("reports")
+    backend: str = "processes"
+    seed: int | None = None  # instead of the scenario's own
+    overrides: tuple[str, ...] = ()  # PATH=VALUE, put into the scenario before it is read
+    retry_busy: int = 1  # further tries when only a busy machine kept a run from a verdict

@@ -1,0 +1,212 @@
+"""
+Several scenarios: found, read, run one after another, judged, reported, summed up.
+
+This is what the command line and pytest share. A suite's exit code says whether every scenario ended as it declares.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import (
+    EXIT_FAIL,
+    EXIT_INCONCLUSIVE,
+    EXIT_PASS,
+    EXIT_SET_UP_FAILED,
+    HarnessError,
+    InputError,
+)
+from harness.progress import View
+from harness.run.options import RunOptions
+from harness.verdict import RunVerdict, Verdict
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one scenario: a verdict, or the error that kept it from one."""
+
+    path: Path
+    scenario: str
+    run_dir: Path | None
+    verdict: RunVerdict | None
+    error: HarnessError | None
+    seconds: float
+    tries: int = 1
+
+    @property
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        if self.verdict is None:
+            return EXIT_SET_UP_FAILED
+        if self.verdict.as_declared:
+            return EXIT_PASS
+        return EXIT_INCONCLUSIVE if self.verdict.verdict is Verdict.INCONCLUSIVE else EXIT_FAIL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteResult:
+    """What became of all of them."""
+
+    results: tuple[Result, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Wrong input before a failed set-up before FAIL before INCONCLUSIVE; 0 when all ended as they declare."""
+        codes = {result.exit_code for result in self.results}
+        for code in (2, 4, 1, 3):
+            if code in codes:
+                return code
+        return EXIT_PASS
+
+
+def find(paths: Sequence[Path], keyword: str | None = None, tags: Sequence[str] = ()) -> list[Path]:
+    """
+    Scenario files below the given files and folders, in order, each once. `keyword` is pytest's -k over
+    path, name and tags (words joined by and, or, not); every one of `tags` must be there.
+    Raises InputError for a path that does not exist, a folder without scenarios, or a broken -k.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and looks_like_scenario(p))
+            if not inside:
+                raise InputError(
+                    f"{path}: no scenario in this folder", hint="a scenario is a .yaml file with `timeline:`"
+                )
+            found.update(dict.fromkeys(inside))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    if not keyword and not tags:
+        return list(found)
+    chosen = [path for path in found if _chosen(path, keyword, tags)]
+    if not chosen:
+        raise InputError(
+            f"none of {len(found)} scenarios matches", hint="`harness list scenarios` shows names and tags"
+        )
+    return chosen
+
+
+def looks_like_scenario(path: Path) -> bool:
+    """Whether a YAML file has a `timeline` at its top: so that Compose files beside scenarios are left alone."""
+    try:
+        with path.open("rb") as file:
+            return any(line.startswith((b"timeline:", b"expect:")) for line in file)
+    except OSError:
+        return False
+
+
+def _chosen(path: Path, keyword: str | None, tags: Sequence[str]) -> bool:
+    from harness.scenario.file import peek
+
+    name, own = peek(path)
+    if not set(tags) <= set(own):
+        return False
+    return keyword is None or matches(keyword, [str(path), name, *own])
+
+
+def matches(expression: str, words: Sequence[str]) -> bool:
+    """pytest's -k: bare words are looked for in `words`, joined by and, or, not and brackets. Raises InputError."""
+    text = " ".join(words).lower()
+    parts = [
+        token if token in {"and", "or", "not", "(", ")"} else str(token.lower() in text)
+        for token in expression.replace("(", " ( ").replace(")", " ) ").split()
+    ]
+    try:
+        return bool(eval(" ".join(parts), {"__builtins__": {}}))  # noqa: S307  # only True, False, and, or, not, brackets
+    except SyntaxError as error:
+        raise InputError(
+            f"-k {expression!r} cannot be read", hint="write words with and, or, not: 'breaker and not slow'"
+        ) from error
+
+
+def run(
+    paths: Sequence[Path], options: RunOptions, view: View, done: Callable[[Result], None] | None = None
+) -> SuiteResult:
+    """Run scenarios one after another; `done` hears of each as it ends. Ctrl-C goes through, after its undo."""
+    from harness.run.clean import sweep
+
+    for line in sweep(lambda _: None):
+        view.say(line)
+    results = []
+    for path in paths:
+        result = run_one(path, options, view)
+        results.append(result)
+        if done is not None:
+            done(result)
+    return SuiteResult(results=tuple(results))
+
+
+def run_one(path: Path, options: RunOptions, view: View) -> Result:
+    """Run, judge and report one scenario; once more when only a busy machine kept it from a verdict."""
+    started = time.monotonic()
+    name = path.stem
+    run_dir: Path | None = None
+    tries = 0
+    try:
+        from harness.plan import make_plan
+        from harness.scenario.file import load_scenario
+
+        loaded = load_scenario(path, _overrides(options))
+        name = loaded.scenario.name
+        plan = make_plan(loaded.scenario, loaded.system)
+        while True:
+            tries += 1
+            run_dir, verdict = _run_and_judge(plan, options, view, loaded.text)
+            if not verdict.worth_another_try or verdict.as_declared or tries > options.retry_busy:
+                break
+            view.say(f"{name}: {verdict.reason}; trying once more")
+    except HarnessError as error:
+        return Result(
+            path=path, scenario=name, run_dir=run_dir, verdict=None, error=error,
+            seconds=time.monotonic() - started, tries=tries,
+        )  # fmt: skip
+    return Result(
+        path=path, scenario=name, run_dir=run_dir, verdict=verdict, error=None,
+        seconds=time.monotonic() - started, tries=tries,
+    )  # fmt: skip
+
+
+def _overrides(options: RunOptions) -> tuple[str, ...]:
+    return options.overrides if options.seed is None else (*options.overrides, f"seed={options.seed}")
+
+
+def _run_and_judge(plan: object, options: RunOptions, view: View, text: str) -> tuple[Path, RunVerdict]:
+    from harness.plan import Plan
+    from harness.run.conductor import run_plan
+
+    assert isinstance(plan, Plan)
+    run_dir = run_plan(plan, options, view=view, scenario_text=text)
+    return run_dir, judge_and_report(run_dir, options.reports)
+
+
+def judge_and_report(run_dir: Path, reports: Path) -> RunVerdict:
+    """Judge a finished run and write its reports; `reports/latest` points to it afterwards."""
+    from harness.journal.reader import JournalReader
+    from harness.judge import judge
+    from harness.report import write_reports
+
+    verdict = judge(run_dir)
+    with JournalReader(run_dir) as reader:
+        write_reports(run_dir, verdict, reader)
+    point_latest(reports, run_dir)
+    return verdict
+
+
+def point_latest(reports: Path, run_dir: Path) -> None:
+    """Make reports/latest a link to the newest run; a file system without links is left alone."""
+    fresh = reports / f".latest-{os.getpid()}"
+    try:
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(run_dir.name)
+        fresh.replace(reports / "latest")
+    except OSError:
+        fresh.unlink(missing_ok=True)
