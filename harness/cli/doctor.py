@@ -8,12 +8,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from harness.cli.parser import Parser
-from harness.cli.printing import console, print_json
+from harness.cli.printing import print_json
 from harness.errors import EXIT_PASS, EXIT_SET_UP_FAILED, HarnessError
 
 DESCRIPTION = """\
@@ -51,7 +51,6 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--reports", metavar="DIR", type=Path, default=Path("reports"), help="where runs will be kept (default: %(default)s)"
     )  # fmt: skip
-    parser.add_argument("--plain", action="store_true", help="no colour, no frames")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -60,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"ok": not missing, "findings": [dataclasses.asdict(finding) for finding in findings]})
     else:
-        _show(findings, plain=options.plain)
+        _show(findings)
     return EXIT_SET_UP_FAILED if missing else EXIT_PASS
 
 
@@ -76,7 +75,16 @@ def examine(reports: Path) -> list[Finding]:
         lambda: [left_behind()],
         lambda: [docker()],
     )
-    return [finding for look in looks for finding in look()]
+    return [finding for look in looks for finding in _looked(look)]
+
+
+def _looked(look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What a look found; it may need a package that is missing, and that is listed among the packages."""
+    try:
+        return list(look())
+    except ImportError as error:
+        fix = f"{sys.executable} -m pip install '{error.name or 'harness'}'"
+        return [Finding(name="harness itself", state=MISSING, found=str(error), fix=fix)]
 
 
 def python(version: tuple[int, ...]) -> Finding:
@@ -118,19 +126,26 @@ def event_loop(version_of: Callable[[str], str] = metadata.version) -> Finding:
         return Finding(name="uvloop", state=WANTING, found="not installed: the gate is slower without", fix=fix)
 
 
-def toxiproxy() -> Finding:
-    from harness.links.provision import find_toxiproxy
+def toxiproxy(environment: Mapping[str, str] = os.environ, find: Callable[..., Path | None] | None = None) -> Finding:
+    """Whether the server is there, or can be got by the first run."""
+    from harness.links.provision import OVERRIDE, SHA_256, cache_folder, find_toxiproxy, platform_name
 
-    fix = "harness run gets it by itself where `go` or the network allows; or put toxiproxy-server 2.12.0 on PATH"
+    get = (
+        f"{sys.executable} -c 'from harness.links.provision import provide_toxiproxy; print(provide_toxiproxy(print))'"
+    )
     try:
-        binary = find_toxiproxy()
+        binary = (find or find_toxiproxy)(cache_folder(environment), environment)
     except HarnessError as error:
-        return Finding(name="Toxiproxy", state=MISSING, found=str(error), fix=error.hint or fix)
+        return Finding(name="Toxiproxy", state=MISSING, found=str(error), fix=error.hint or get)
     if binary is not None:
         return Finding(name="Toxiproxy", state=WELL, found=str(binary))
-    if shutil.which("go"):
-        return Finding(name="Toxiproxy", state=WANTING, found="not there yet; the first run builds it with go")
-    return Finding(name="Toxiproxy", state=WANTING, found="not there yet; the first run fetches it", fix=fix)
+    if shutil.which("go", path=environment.get("PATH")):
+        return Finding(name="Toxiproxy", state=WANTING, found="not there yet; the first run builds it", fix=get)
+    if platform_name() in SHA_256:
+        found = "not there yet; the first run fetches its release archive"
+        return Finding(name="Toxiproxy", state=WANTING, found=found, fix=get)
+    fix = f"build version 2.12.0 elsewhere and name it: export {OVERRIDE}=/path/to/toxiproxy-server"
+    return Finding(name="Toxiproxy", state=MISSING, found="not there, no go to build it, no release for here", fix=fix)
 
 
 def loopback() -> Finding:
@@ -183,11 +198,13 @@ def docker() -> Finding:
     return Finding(name="Docker", state=WELL, found=text)
 
 
-def _show(findings: Sequence[Finding], *, plain: bool) -> None:
-    from harness.report.terminal import show_table
-
-    out = console(plain=plain)
-    show_table(out, ("what", "state", "found"), [(one.name, one.state, one.found) for one in findings])
+def _show(findings: Sequence[Finding]) -> None:
+    """Without rich: it may be what is missing."""
+    name_width = max(len(one.name) for one in findings)
+    state_width = max(len(one.state) for one in findings)
+    for one in findings:
+        found = " ".join(one.found.split())
+        sys.stdout.write(f"{one.name:<{name_width}}  {one.state:<{state_width}}  {found}\n")
     for one in findings:
         if one.fix:
-            out.print(f"\n{one.name}:\n  {one.fix}", soft_wrap=True)
+            sys.stdout.write(f"\n{one.name}:\n  {one.fix}\n")

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from harness import __version__
-from harness.errors import EXIT_BUG, EXIT_PASS, EXIT_WRONG_INPUT, HarnessError, InputError
+from harness.errors import EXIT_BUG, EXIT_PASS, EXIT_WRONG_INPUT, HarnessError, InputError, SetUpError
 
 if TYPE_CHECKING:
     import argparse
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _nobody_reads()
+    except ModuleNotFoundError as error:
+        return _bug(error) if _ours(error) else _problem(_missing(error), arguments)
     except Exception as error:
         return _bug(error)
 
@@ -84,6 +86,8 @@ def _dispatch(arguments: list[str]) -> int:
     if name in {"-V", "--version"}:
         print(f"harness {__version__}")
         return EXIT_PASS
+    if name == "--json" and rest:
+        return _dispatch([*rest, name])
     if name not in COMMANDS:
         raise _unknown_command(name)
     command = _command(name)
@@ -133,6 +137,14 @@ start here:
   harness run scenarios --tag quick
 
 exit codes: 0 pass, 1 fail, 2 wrong input, 3 inconclusive, 4 set-up failed, 5 a bug in the harness"""
+
+
+def _ours(error: ModuleNotFoundError) -> bool:
+    return (error.name or "harness").split(".")[0] == "harness"
+
+
+def _missing(error: ModuleNotFoundError) -> SetUpError:
+    return SetUpError(f"the package {error.name!r} is not installed", hint="`harness doctor` says what else is missing")
 
 
 def _problem(error: HarnessError, arguments: list[str]) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from harness.errors import InputError
 
 WIDTH = 110
+_WRONG_CHOICE = re.compile(r"invalid choice: '([^']*)'")
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
@@ -30,6 +32,7 @@ class Parser(argparse.ArgumentParser):
     """The parser of one command. `entries` holds what was added: (names, what stands behind them, help)."""
 
     def __init__(self, command: str, description: str, examples: Sequence[str]) -> None:
+        self.choices: list[str] = []
         self.entries: list[tuple[tuple[str, ...], str, str]] = []
         super().__init__(
             prog=f"harness {command}",
@@ -42,7 +45,8 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         action = super().add_argument(*names, **settings)
-        choices = "|".join(str(choice) for choice in action.choices) if action.choices else None
+        self.choices += map(str, action.choices or ())
+        choices = "|".join(map(str, action.choices or ()))
         shown = choices if choices and not settings.get("metavar") else str(action.metavar or action.dest.upper())
         takes_value = action.nargs != 0
         text = str(action.help or "") % {"default": action.default}
@@ -69,7 +73,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Argparse's own complaints (a missing path, a wrong choice)."""
-        raise InputError(f"{self.prog}: {message}", hint=f"`{self.prog} --help` shows how it is used")
+        otherwise = f"`{self.prog} --help` shows how it is used"
+        wrong = _WRONG_CHOICE.search(message)
+        hint = did_you_mean(wrong.group(1), self.choices, otherwise) if wrong else otherwise
+        raise InputError(f"{self.prog}: {message}", hint=hint)
 
     def _unknown(self, name: str, known: list[str]) -> NoReturn:
         what = "option" if name.startswith("-") else "argument"
