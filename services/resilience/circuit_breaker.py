@@ -17,7 +17,7 @@ from services.resilience.call_times import CallTimes
 from services.resilience.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock, Timer
 from services.resilience.errors import CallNotPermitted, IllegalStateTransition, ResultRecordedAsFailure
 from services.resilience.events import EventLog, error_text
-from services.resilience.rates import NO_RATE, least_count, rate_percent
+from services.resilience.rates import NO_RATE, least_count, rate_percent, reaches, to_float32
 from services.resilience.windows import FAILED, SLOW, SUCCEEDED, CountWindow, TimeWindow, Window
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class CircuitBreaker:
         self.ignored = CallTimes()
         self.not_permitted_total = 0
         self._slow_ns = self.config.slow_call_duration_threshold_ns
+        self._failure_limit = to_float32(self.config.failure_rate_threshold)
+        self._slow_limit = to_float32(self.config.slow_call_rate_threshold)
         self._timer: Timer | None = None
         self._state = _CLOSED
         self._attempts = 0
@@ -278,11 +280,7 @@ class CircuitBreaker:
             return False, False
         if calls == self._full_calls:
             return window.failed >= self._full_failed, window.slow >= self._full_slow
-        config = self.config
-        return (
-            window.failed >= least_count(config.failure_rate_threshold, calls),
-            window.slow >= least_count(config.slow_call_rate_threshold, calls),
-        )
+        return reaches(window.failed, calls, self._failure_limit), reaches(window.slow, calls, self._slow_limit)
 
     def _tell_rates(self, failures: bool, slow: bool, now_ns: int) -> None:
         window = self._window
@@ -357,8 +355,8 @@ class CircuitBreaker:
     def _measure(self, size: int) -> None:
         """Work out once what a full window has to hold to trip, so that each call compares two integers."""
         self._full_calls = size
-        self._full_failed = least_count(self.config.failure_rate_threshold, size)
-        self._full_slow = least_count(self.config.slow_call_rate_threshold, size)
+        self._full_failed = least_count(self._failure_limit, size)
+        self._full_slow = least_count(self._slow_limit, size)
 
     def _start_timer(self, wait_ns: int, state: State) -> None:
         def fire() -> None:

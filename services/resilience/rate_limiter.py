@@ -107,21 +107,20 @@ class RateLimiter:
     def reserve(self, permits: int = 1) -> int:
         """Take permits now or out of cycles to come: nanoseconds until they may be used, -1 if that were too late."""
         with self._lock:
-            since_ns, self._cycle, self._permissions = self._look()
-            wait_ns = self._wait_for(permits, self._permissions, since_ns)
-            granted = self._timeout_ns >= wait_ns
-            if granted:
-                self._permissions -= permits
+            wait_ns, granted = self._take(permits)
             kind = "SUCCESSFUL_ACQUIRE" if granted else "FAILED_ACQUIRE"
             self.events.append(kind, self.clock.now_ns(), detail=permits)
         self.events.deliver()
         return wait_ns if granted else -1
 
     def drain(self) -> int:
-        """Take every permission that is left in this cycle and return how many there were."""
+        """Take as many permissions as were left at the last use and return their number (below 0: reservations undone).
+
+        As upstream, what a cycle since then brought stays: only a drain in the cycle of the last use leaves nothing.
+        """
         with self._lock:
-            _, self._cycle, drained = self._look()
-            self._permissions = 0
+            drained = self._permissions
+            self._take(drained)
             self.events.append("DRAINED", self.clock.now_ns(), detail=drained)
         self.events.deliver()
         return drained
@@ -135,6 +134,15 @@ class RateLimiter:
         """Another longest wait, from now on."""
         with self._lock:
             self._timeout_ns = timeout_ns
+
+    def _take(self, permits: int) -> tuple[int, bool]:
+        """Take permits if their wait is not too long; the wait, and whether they were taken. The lock is held."""
+        since_ns, self._cycle, self._permissions = self._look()
+        wait_ns = self._wait_for(permits, self._permissions, since_ns)
+        granted = self._timeout_ns >= wait_ns
+        if granted:
+            self._permissions -= permits
+        return wait_ns, granted
 
     def _look(self) -> tuple[int, int, int]:
         """Nanoseconds since the start, the cycle, and the permissions in it. The lock is held."""

@@ -22,6 +22,7 @@ from services.resilience.breaker_config import CircuitBreakerConfig, State, Tran
 from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.clock import NS_PER_MS, ManualClock
 from services.resilience.errors import CallNotPermitted, IllegalStateTransition
+from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
 from services.resilience.rates import java_text
 
 if TYPE_CHECKING:
@@ -178,6 +179,60 @@ class BreakerReplica:
         return TransitionToOpen() if isinstance(error, _TripNoWait) else None
 
 
+class RateLimiterReplica:
+    """A rate limiter under a clock that only the trace moves."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._clock = ManualClock(config["startNanos"])
+        translated = RateLimiterConfig(
+            limit_for_period=config["limitForPeriod"],
+            limit_refresh_period_ns=config["limitRefreshPeriodNanos"],
+            timeout_duration_ns=config["timeoutDurationNanos"],
+        )
+        self._limiter = RateLimiter("trace", translated, self._clock)
+        self._heard: list[str] = []
+        self._limiter.events.subscribe(self._hear)
+
+    def look(self) -> dict[str, Any]:
+        metrics = self._limiter.metrics
+        return {
+            "availablePermissions": metrics.available_permissions,
+            "nanosToWait": metrics.wait_ns,
+            "cycle": metrics.cycle,
+        }
+
+    def step(self, operation: Sequence[Any]) -> dict[str, Any]:
+        self._heard = []
+        result = self._perform(operation)
+        seen = self.look()
+        if self._heard:
+            seen["events"] = self._heard
+        if result is not None:
+            seen["result"] = result
+        return seen
+
+    def _perform(self, operation: Sequence[Any]) -> int | None:
+        match operation:
+            case "reserve", permits:
+                return self._limiter.reserve(permits)
+            case ["drain"]:
+                self._limiter.drain()
+            case "advance", span_ns:
+                self._clock.advance(span_ns)
+            case "changeLimitForPeriod", limit:
+                self._limiter.change_limit_for_period(limit)
+            case "changeTimeoutDurationNanos", timeout_ns:
+                self._limiter.change_timeout_duration_ns(timeout_ns)
+            case _:
+                raise ValueError(f"unknown operation {list(operation)}")
+        return None
+
+    def _hear(self, event: Event) -> None:
+        # D7: upstream tells at most 0 where we tell how many permissions were drained.
+        number = min(int(event.detail or 0), 0) if event.type == "DRAINED" else event.detail
+        self._heard.append(f"{event.type}:{number}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One look that was not the recorded one. Step 0 is the look before the first operation."""
@@ -215,7 +270,8 @@ def read_traces(path: Path) -> Iterator[dict[str, Any]]:
 
 def replica_of(trace: dict[str, Any]) -> Replica:
     """The policy that a trace is about, made by its configuration."""
-    return BreakerReplica(trace["config"])
+    config = trace["config"]
+    return RateLimiterReplica(config) if "limitForPeriod" in config else BreakerReplica(config)
 
 
 def differences_in(trace: dict[str, Any]) -> Iterator[Difference]:
