@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from harness.faults import FAULTS
+from harness.faults.base import Fault
 from harness.scenario.model import Scenario
+from harness.system.document import read_value
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _STEP_KEYS = ("steady", "recovery", "wait", "fault", "heal")
@@ -20,14 +22,14 @@ def scenario_schema() -> dict[str, Any]:
     schema = Scenario.model_json_schema(by_alias=True, mode="validation")
     definitions: dict[str, Any] = schema["$defs"]
     for fault in FAULTS.values():
+        definition = _definition_of(fault, definitions)
         # The model has a default for it; a file has nothing else to be recognised by.
-        definitions[fault.__name__].setdefault("required", []).append(fault.family)
-        definitions[fault.__name__]["examples"] = [fault.example]
+        definition["required"] = [fault.family, *definition.get("required", [])]
+        definition["examples"] = [read_value(fault.example)["fault"]]
+        if "methods" in definition["properties"]:
+            definition["properties"]["methods"] = _one_or_many(definition["properties"]["methods"])
     definitions["Step"]["oneOf"] = [{"required": [key]} for key in _STEP_KEYS]
     _loosen_arrivals(definitions["Load"]["properties"]["arrivals"])
-    definitions["Status"]["properties"]["methods"] = _one_or_many(definitions["Status"]["properties"]["methods"])
-    definitions["Delay"]["properties"]["methods"] = _one_or_many(definitions["Delay"]["properties"]["methods"])
-    definitions["Abort"]["properties"]["methods"] = _one_or_many(definitions["Abort"]["properties"]["methods"])
     for definition in (schema, *definitions.values()):
         for part in definition.get("properties", {}).values():
             _without_default(part)
@@ -39,6 +41,15 @@ def scenario_schema() -> dict[str, Any]:
     }
 
 
+def _definition_of(fault: type[Fault], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A fault's own definition; its name alone may be a promise's too."""
+    return next(
+        definition
+        for definition in definitions.values()
+        if definition.get("properties", {}).get(fault.family, {}).get("const") == fault.kind
+    )
+
+
 def _loosen_arrivals(arrivals: dict[str, Any]) -> None:
     """A rate alone, or a single piece, may stand for the list."""
     piece = {"$ref": "#/$defs/RateSegment"}
@@ -47,9 +58,8 @@ def _loosen_arrivals(arrivals: dict[str, Any]) -> None:
 
 
 def _one_or_many(methods: dict[str, Any]) -> dict[str, Any]:
-    said = {key: methods.pop(key) for key in ("description", "title") if key in methods}
-    methods.pop("default", None)
-    return {**said, "anyOf": [methods["items"], methods]}
+    many = {key: value for key, value in methods.items() if key not in {"title", "description", "default"}}
+    return {"description": methods["description"], "anyOf": [methods["items"], many]}
 
 
 def _without_default(part: dict[str, Any]) -> None:
