@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,38 +71,33 @@ def carries(process: psutil.Process, variable: str, value: str) -> bool:
         return False
 
 
-def everybody() -> list[psutil.Process]:
-    """All processes one may signal: one's own; for the superuser all. Zombies are left out."""
-    mine = os.geteuid()
-    found = []
-    for pid in psutil.pids():  # not process_iter: its memory would miss a pid that changed hands
-        process = process_of(pid)
-        try:
-            if process is None or (mine != 0 and process.uids().effective != mine):
-                continue
-        except psutil.Error:
-            continue
-        if running(process):
-            found.append(process)
-    return found
+def carriers(variable: str, value: str, spare: frozenset[int] = frozenset()) -> list[psutil.Process]:
+    """Everybody who carries the tag, whoever's child it is. Only one's own processes, for the superuser all."""
+    # Not process_iter: its memory would miss a pid that changed hands. Others' environments may not be read anyway.
+    candidates = [process_of(pid) for pid in psutil.pids() if pid not in spare]
+    return [process for process in candidates if process is not None and carries(process, variable, value)]
 
 
-def with_descendants(roots: Iterable[psutil.Process], among: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """The roots and everybody below them, parents before their children."""
-    children: dict[int, list[psutil.Process]] = defaultdict(list)
-    for process in among:
-        try:
-            children[process.ppid()].append(process)
-        except psutil.Error:
-            continue
+def family(roots: Iterable[psutil.Process], spare: frozenset[int] = frozenset()) -> list[psutil.Process]:
+    """The roots that are running and everybody below them, parents before their children; never one of `spare`."""
     found: dict[int, psutil.Process] = {}
-    waiting = list(roots)
-    while waiting:
-        process = waiting.pop(0)
-        if process.pid not in found:
-            found[process.pid] = process
-            waiting.extend(children[process.pid])
-    return list(found.values())
+    for root in sorted(roots, key=_born_s):
+        if root.pid in found or root.pid in spare:
+            continue
+        found[root.pid] = root
+        try:
+            below = root.children(recursive=True)
+        except psutil.Error:
+            continue
+        found.update((process.pid, process) for process in below if process.pid not in found)
+    return [process for process in found.values() if process.pid not in spare and running(process)]
+
+
+def _born_s(process: psutil.Process) -> float:
+    try:
+        return process.create_time()
+    except psutil.Error:
+        return 0.0
 
 
 def lineage() -> frozenset[int]:
@@ -114,15 +108,9 @@ def lineage() -> frozenset[int]:
 def tagged(
     variable: str, value: str, *, leased: Iterable[Identity] = (), spare: frozenset[int] = frozenset()
 ) -> list[psutil.Process]:
-    """
-    Everybody who carries the tag or is leased, with all descendants; parents first, never one of `spare`.
-
-    Below a process that is spared nobody is found but who carries the tag.
-    """
-    among = [process for process in everybody() if process.pid not in spare]
-    roots = [process for process in among if carries(process, variable, value)]
-    roots += [process for identity in leased if identity.pid not in spare and (process := identity.process())]
-    return with_descendants(roots, among)
+    """Everybody who carries the tag or is leased, with all descendants; parents first, never one of `spare`."""
+    held = [process for identity in leased if (process := identity.process()) is not None]
+    return family([*carriers(variable, value, spare), *held], spare)
 
 
 def signal_all(processes: Iterable[psutil.Process], number: int) -> None:

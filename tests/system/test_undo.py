@@ -24,6 +24,7 @@ LIMIT_S = 15.0
 # A runner: a watchdog, then a tree with a child that leaves its session, an orphan and a paused one.
 RUNNER = """
 import os, signal, sys, time
+from pathlib import Path
 from harness.run.leases import Leases
 from harness.run.watchdog import Watchdog
 
