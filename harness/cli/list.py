@@ -65,8 +65,7 @@ def scenario_row(path: Path) -> dict[str, Any]:
     try:
         scenario = load_scenario(path).scenario
     except InputError as error:
-        mistakes = len(error.mistakes) or 1
-        about = f"cannot be read, {mistakes} mistakes: harness validate {path}"
+        about = f"cannot be read, mistakes: {len(error.mistakes) or 1}; see harness validate {path}"
         return {"path": str(path), "name": path.stem, "tags": [], "outcome": None, "because": None, "about": about}
     return {
         "path": str(path),

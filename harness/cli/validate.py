@@ -28,13 +28,13 @@ def arguments(parser: Parser) -> None:
 def main(options: argparse.Namespace) -> int:
     from harness import suite
 
-    code = EXIT_PASS
+    codes: set[int] = set()
     files: list[dict[str, Any]] = []
     for path in suite.find(options.paths):
         try:
             name = _read(path, tuple(options.overrides))
         except HarnessError as error:
-            code = max(code, error.exit_code)
+            codes.add(error.exit_code)
             files.append({"path": str(path), "ok": False, "error": problem_document(error)})
             if not options.json:
                 print_problem(error)
@@ -42,6 +42,7 @@ def main(options: argparse.Namespace) -> int:
             files.append({"path": str(path), "ok": True, "scenario": name})
             if not options.json:
                 sys.stdout.write(f"ok  {path}  {name}\n")
+    code = min(codes, default=EXIT_PASS)  # wrong input before what is missing, as in a suite
     if options.json:
         print_json({"exit_code": code, "files": files})
     return code

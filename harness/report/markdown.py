@@ -80,7 +80,7 @@ def _finding(check: CheckResult) -> str:
     table = _table(columns, [[escape.value(row.get(column)) for column in columns] for row in rows])
     left = len(check.evidence) - len(rows)
     more = f"\n\n{left} more in verdict.json." if left else ""
-    return f"{text}\n\n{_folded(f'Evidence, {len(rows)} rows', table + more)}"
+    return f"{text}\n\n{_folded(f'Evidence, rows: {len(rows)}', table + more)}"
 
 
 def _receipts(verdict: RunVerdict) -> str:
@@ -128,7 +128,7 @@ def _timeline(reader: JournalReader) -> str:
     left = len(found) - len(rows)
     more = f"\n\n{left} more in the journal, table `events`." if left else ""
     table = _table(("second", "event", "of", "with"), rows)
-    return _folded(f"Timeline, {len(found)} events", table + more)
+    return _folded(f"Timeline, events: {len(found)}", table + more)
 
 
 def _environment(verdict: RunVerdict, reader: JournalReader) -> str:

@@ -22,9 +22,11 @@ from harness import units
 from harness.report import escape
 from harness.verdict import CheckResult, RunVerdict, Verdict
 
-PLAIN_WIDTH = 160
+PLAIN_WIDTH = 200
+WIDE_ENOUGH = 120  # from here on, names and paths are never broken over lines
 MOST_ROWS = 5
 _LONGEST_CELL = 400
+_UNBROKEN = {"scenario", "name", "path", "report", "key", "check", "of", "status", "seconds"}
 _STYLES = {"PASS": "green", "FAIL": "bold red", "INCONCLUSIVE": "yellow", "ERROR": "bold red"}
 
 
@@ -168,7 +170,8 @@ def _table(console: Console, *header: str) -> Table:
     plain = not console.is_terminal
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2 if plain else 1, 0, 0))
     for name in header:
-        table.add_column(_text(name), overflow="fold")
+        unbroken = name in _UNBROKEN and console.width >= WIDE_ENOUGH
+        table.add_column(_text(name), overflow="fold", no_wrap=unbroken)
     return table
 
 

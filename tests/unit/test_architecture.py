@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "run": BELOW_RUN,
     "statistics": {"verdict"},
     "receipts": JUDGED,
-    "checks": JUDGED,
+    "checks": JUDGED | {"receipts"},
     "judge": JUDGED | {"receipts", "checks"},
     "report": {"verdict", "units", "errors", "journal", "clock", "progress"},
     "suite": BELOW_SUITE,
