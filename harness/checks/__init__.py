@@ -1,0 +1,36 @@
+"""Checks: one question to a run, each in a file of its own; the table below is all the registration there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.checks import (
+    availability,
+    breaker,
+    bulkhead,
+    effects,
+    errors,
+    fallback,
+    latency,
+    recovery,
+    retries,
+    slo,
+    throughput,
+)
+from harness.checks.base import Evidence
+from harness.verdict import CheckResult
+
+CHECKS: dict[str, Callable[[Any, Evidence], CheckResult]] = {
+    "availability": availability.judge,
+    "latency": latency.judge,
+    "errors": errors.judge,
+    "throughput": throughput.judge,
+    "breaker": breaker.judge,
+    "fallback": fallback.judge,
+    "retries": retries.judge,
+    "bulkhead": bulkhead.judge,
+    "recovery": recovery.judge,
+    "effects": effects.judge,
+    "slo": slo.judge,
+}

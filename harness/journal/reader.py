@@ -43,6 +43,15 @@ class JournalReader:
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path}: damaged: {error}") from error
 
+    def batches(self, sql: str, values: Sequence[object] = (), size: int = 20_000) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of any query in lists of at most size, for tables too big for row by row. Raises InputError."""
+        try:
+            cursor = self._db.execute(sql, values)
+            while batch := cursor.fetchmany(size):
+                yield batch
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{self.path}: damaged: {error}") from error
+
     def events(self, *kinds: str) -> list[tuple[int, str, str, dict[str, Any]]]:
         """Events as (t_ns, kind, subject, data) in order of time; all kinds when none is named."""
         where = f"WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""

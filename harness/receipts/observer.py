@@ -1,0 +1,100 @@
+"""
+The receipt of an observer: how often it looked, how long it was silent.
+
+Silence matters only where a check rests on it (a breaker's word, a bulkhead's refusals). While the service it looks
+at is down by a declared fault, silence is what one expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from harness.clock import NS_PER_S
+from harness.receipts.base import Record
+from harness.scenario.model import Scenario
+from harness.scenario.promises import Breaker, Bulkhead
+from harness.verdict import Receipt, Verdict
+
+LONGEST_SILENCE_S = 1.0
+ACTUATOR = "actuator"
+_COMING_BACK_NS = NS_PER_S  # after a start the first look may fail
+
+
+def needed_services(scenario: Scenario) -> set[str]:
+    """Services whose own word some promise rests on: the client of each breaker and bulkhead judged by events."""
+    found = set()
+    for expectation in scenario.expect:
+        promise = expectation.promise
+        if isinstance(promise, Breaker) or (isinstance(promise, Bulkhead) and promise.rejects_within_s is not None):
+            found.add(promise.on.partition("->")[0])
+    return found
+
+
+def judge_observers(record: Record, promised: Scenario) -> list[Receipt]:
+    """One receipt an observer and subject; also one for an observer that is needed and never wrote a word."""
+    needed = needed_services(promised)
+    samples: dict[tuple[str, str], tuple[int, list[int]]] = {}
+    sql = "SELECT observer, subject, t_ns, ok FROM probes ORDER BY t_ns"
+    for observer, subject, t_ns, ok in record.reader.rows(sql):
+        failures, good = samples.get((observer, subject), (0, []))
+        if ok:
+            good.append(t_ns)
+        samples[observer, subject] = (failures + (not ok), good)
+    for service in needed:
+        samples.setdefault((ACTUATOR, service), (0, []))
+    return [
+        _judge(record, key, failures, good, needed=key[0] == ACTUATOR and key[1] in needed)
+        for key, (failures, good) in sorted(samples.items())
+    ]
+
+
+def _judge(record: Record, key: tuple[str, str], failures: int, good: list[int], *, needed: bool) -> Receipt:
+    observer, subject = key
+    silence_s = longest_silence_s(good, (record.t0_ns, record.arrivals_end_ns), record.downtime(subject))
+    lapped = sum(
+        1 for _, s, data in record.events_of("observer.gap") if s == f"{observer}/{subject}" and data.get("ring_lapped")
+    )
+    numbers = {"samples": len(good), "failures": failures, "longest_silence_s": round(silence_s, 3), "lapped": lapped}
+    text = f"{len(good)} samples, {failures} failures, longest silence {silence_s:.2f} s"
+    if not good:
+        status, text = "NO SAMPLES", f"{observer} of {subject} answered nothing ({failures} looks failed)"
+    elif silence_s > LONGEST_SILENCE_S:
+        status, text = "SILENT", f"{text} while {subject} was meant to be up (limit {LONGEST_SILENCE_S:.0f} s)"
+    elif lapped:
+        status, text = "LAPPED", f"{text}; {lapped} times its ring of events was lapped between two looks"
+    else:
+        status = "STEADY"
+    if status != "STEADY" and not needed:
+        text += "; no promise rests on it"
+    broken = needed and status != "STEADY"
+    return Receipt(
+        kind="observer",
+        subject=f"{observer}/{subject}",
+        verdict=Verdict.INCONCLUSIVE if broken else Verdict.PASS,
+        status=status,
+        sentence=text,
+        numbers=numbers,
+    )
+
+
+def longest_silence_s(good: Iterable[int], window: tuple[int, int], downtime: Iterable[tuple[int, int]]) -> float:
+    """The longest stretch of the window without a sample, downtime not counted. Instants in ns."""
+    away = [(start, end + _COMING_BACK_NS) for start, end in downtime]
+    stamps = [window[0], *(t for t in good if window[0] < t < window[1]), window[1]]
+    longest = 0
+    for start, end in pairwise(stamps):
+        if end - start > longest:
+            longest = max(longest, end - start - _covered(start, end, away))
+    return longest / NS_PER_S
+
+
+def _covered(start: int, end: int, spans: list[tuple[int, int]]) -> int:
+    """How much of start..end the spans cover, overlaps counted once."""
+    total, reached = 0, start
+    for first, last in sorted(spans):
+        low, high = max(first, reached), min(last, end)
+        if high > low:
+            total += high - low
+            reached = high
+    return total

@@ -1,0 +1,91 @@
+"""
+When a fault was really on, and on how much of the traffic, from the rows of one link.
+
+Share by Abbott's formula (what was affected beyond the background); edges by the best-scoring segment of the
+sequence of affected and unaffected rows (Kadane; Karlin and Altschul's maximal scoring segment).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.statistics.shares import design_effect, wilson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffectedShare:
+    """The share of rows a fault affected, beyond those that looked so without it, with its 90 % bounds."""
+
+    share: float
+    lower: float
+    upper: float
+    before: float  # share that looks affected in the steady phase
+    during: float
+
+
+def affected_share(before: Sequence[tuple[int, int]], during: Sequence[tuple[int, int]]) -> AffectedShare:
+    """Abbott's corrected share. Both arguments: (rows, affected rows) of equal time slices; neither may be empty."""
+    steady, steady_low, steady_high = _share(before)
+    hurt, hurt_low, hurt_high = _share(during)
+
+    def beyond(affected: float, background: float) -> float:
+        return (affected - background) / (1 - background) if background < 1 else 0.0
+
+    return AffectedShare(
+        share=beyond(hurt, steady),
+        lower=beyond(hurt_low, steady_high),
+        upper=beyond(hurt_high, steady_low),
+        before=steady,
+        during=hurt,
+    )
+
+
+def _share(slices: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+    rows = sum(size for size, _ in slices)
+    share = sum(bad for _, bad in slices) / rows
+    low, high = wilson(share, rows / design_effect(slices))
+    return share, low, high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """The four instants around a fault, in the unit of the points: last row without it, first and last with it ..."""
+
+    last_off: int
+    first_on: int
+    last_on: int
+    first_off: int
+    open_end: bool  # no row after the last affected one: the end was not seen
+
+
+def fault_edges(points: Sequence[tuple[int, bool]], before: AffectedShare, samples: tuple[int, int]) -> Edges | None:
+    """
+    The best-scoring segment of affected rows. points: (instant, affected) in order of time; samples: rows in the
+    steady phase and during the fault, which keep the two shares away from 0 and 1. None: no segment scores.
+    """
+    steady_rows, fault_rows = samples
+    off = min(max(before.before, 0.5 / steady_rows), 0.9)
+    on = min(max(before.during, off + 0.02), 1 - 0.5 / max(1, fault_rows))
+    if on <= off:
+        return None
+    hit, miss = math.log(on / off), math.log((1 - on) / (1 - off))
+    best, start, stop = 0.0, 0, 0
+    total = lowest = 0.0
+    after_lowest = 0
+    for index, (_, affected) in enumerate(points):
+        total += hit if affected else miss
+        if total - lowest > best:
+            best, start, stop = total - lowest, after_lowest, index + 1
+        if total < lowest:
+            lowest, after_lowest = total, index + 1
+    if start >= stop:
+        return None
+    return Edges(
+        last_off=points[max(0, start - 1)][0],
+        first_on=points[start][0],
+        last_on=points[stop - 1][0],
+        first_off=points[min(stop, len(points) - 1)][0],
+        open_end=stop >= len(points),
+    )
