@@ -1,0 +1,46 @@
+"""
+Runs the commands of README.md as they are written there, in order; stops at the first that fails.
+
+The block for people without make installs into a copy of the checkout and stops short of the two long commands, which
+`make demo` and `make test` have run by then (tests/unit/test_readme.py holds that they are the same).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from documents import command_blocks  # noqa: E402  # tests/ is no package of ours
+
+
+def run(command: str, folder: Path) -> None:
+    print(f"\n$ {command}", flush=True)
+    subprocess.run(["bash", "-ec", command], cwd=folder, check=True, stdin=subprocess.DEVNULL)
+
+
+def main() -> int:
+    first, without_make, *rest = command_blocks(ROOT / "README.md")
+    for command in first:
+        run(command, ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "reports", "*.egg-info", ".*_cache"))
+        for command in without_make[:-2]:
+            run(command, copy)
+        run(".venv/bin/harness --version", copy)
+    for command in [line for block in rest for line in block]:
+        run(command, ROOT)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"README.md: this command ended with {error.returncode}: {error.cmd[-1]}")
