@@ -71,6 +71,7 @@ def _phase(reader: JournalReader, name: str, kind: str, window_ns: tuple[int, in
         "SELECT count(*), total(start_ns IS NULL), total(ok) FROM requests WHERE intended_ns >= ? AND intended_ns < ?"
     )
     intended, dropped, good = next(reader.rows(counts, window_ns))
+    latencies_ns = _latencies_ns(reader, window_ns)
     return PhaseFigures(
         name=name,
         kind=kind,
@@ -79,20 +80,24 @@ def _phase(reader: JournalReader, name: str, kind: str, window_ns: tuple[int, in
         intended=intended,
         dropped=int(dropped),
         good=int(good),
-        p50_s=_quantile_s(reader, window_ns, 0.5),
-        p99_s=_quantile_s(reader, window_ns, 0.99),
+        p50_s=_quantile_s(latencies_ns, 0.5),
+        p99_s=_quantile_s(latencies_ns, 0.99),
     )
 
 
-def _quantile_s(reader: JournalReader, window_ns: tuple[int, int], share: float) -> float | None:
-    where = "FROM requests WHERE ok AND end_ns IS NOT NULL AND intended_ns >= ? AND intended_ns < ?"
-    (count,) = next(reader.rows(f"SELECT count(*) {where}", window_ns))
-    if not count:
+def _latencies_ns(reader: JournalReader, window_ns: tuple[int, int]) -> list[int]:
+    """Latencies of good answers in order. Sorted here: SQLite takes ten times as long for a million."""
+    sql = (
+        "SELECT end_ns - intended_ns FROM requests"
+        " WHERE ok AND end_ns IS NOT NULL AND intended_ns >= ? AND intended_ns < ?"
+    )
+    return sorted(latency_ns for (latency_ns,) in reader.rows(sql, window_ns))
+
+
+def _quantile_s(ordered_ns: list[int], share: float) -> float | None:
+    if not ordered_ns:
         return None
-    rank = max(1, math.ceil(share * count))
-    latency = f"SELECT end_ns - intended_ns {where} ORDER BY end_ns - intended_ns LIMIT 1 OFFSET ?"
-    (latency_ns,) = next(reader.rows(latency, (*window_ns, rank - 1)))
-    return float(latency_ns) / NS_PER_S
+    return ordered_ns[max(1, math.ceil(share * len(ordered_ns))) - 1] / NS_PER_S
 
 
 def _zero_ns(reader: JournalReader, events: list[tuple[int, str, str, dict[str, Any]]]) -> int:
