@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import http.server
 import os
 import socket
+import tarfile
 import threading
 import time
 
@@ -12,7 +15,7 @@ import pytest
 
 from harness.errors import HarnessError, SetUpError
 from harness.links.base import LinkSpec
-from harness.links.provision import TOXIPROXY_VERSION, cache_folder, find_toxiproxy, provide_toxiproxy
+from harness.links.provision import TOXIPROXY_VERSION, cache_folder, find_toxiproxy, platform_name, provide_toxiproxy
 from harness.links.toxiproxy import ToxiproxyServer
 from harness.run.leases import Leases
 from harness.topology.addresses import claim_block
@@ -277,3 +280,143 @@ def test_the_server_found_has_the_right_version():
 
 def cache_binary():
     return provide_toxiproxy(lambda _: None)
+
+
+# -- where the server comes from ---------------------------------------------------------------
+
+
+def program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+FIT = f"echo toxiproxy-server version {TOXIPROXY_VERSION}"
+
+
+@pytest.fixture
+def nowhere(tmp_path):
+    """An environment in which there is nothing: no server, no Go, no release host."""
+    (tmp_path / "bin").mkdir()
+    return {
+        "PATH": str(tmp_path / "bin"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "HOME": str(tmp_path),
+        "HARNESS_TOXIPROXY_URL": "http://127.0.0.1:9/nothing",
+    }
+
+
+@contextlib.contextmanager
+def release_host(folder):
+    """A release host on loopback that serves a folder."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=folder)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def archive(folder, name, text=FIT):
+    """A release archive with one program in it; returns its SHA-256."""
+    made = program(folder / "content" / name, text)
+    path = folder / "serve" / f"toxiproxy_{TOXIPROXY_VERSION}_{platform_name()}.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(made, arcname=name)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_when_every_way_fails_all_are_told_with_the_ways_out(nowhere):
+    """Without server, Go and network the error lists what was tried, and leaves nothing half-made."""
+    said = []
+    with pytest.raises(SetUpError) as caught:
+        provide_toxiproxy(said.append, nowhere)
+
+    message = str(caught.value)
+    for part in (
+        "PATH: no toxiproxy-server",
+        "cache: no toxiproxy-server",
+        "go install: there is no Go",
+        "127.0.0.1:9",
+    ):
+        assert part in message
+    assert "HARNESS_TOXIPROXY=" in caught.value.hint
+    assert len(said) == 2
+    assert list(cache_folder(nowhere).iterdir()) == []
+
+
+def test_a_server_on_path_is_used_only_in_the_right_version(nowhere, tmp_path):
+    """Another version on PATH is passed over and told; the right one is used as it is."""
+    there = program(tmp_path / "bin" / "toxiproxy-server", "echo toxiproxy-server version 2.5.0")
+    with pytest.raises(SetUpError, match=r"is not version 2.12.0; -version said 'toxiproxy-server version 2.5.0'"):
+        provide_toxiproxy(lambda _: None, nowhere)
+
+    program(there, FIT)
+
+    assert provide_toxiproxy(lambda _: None, nowhere) == there
+
+
+def test_a_server_that_was_named_is_used_or_refused_but_not_replaced(nowhere, tmp_path):
+    """HARNESS_TOXIPROXY comes first; when it is wrong no other is used in its place."""
+    named = program(tmp_path / "mine", FIT)
+    program(tmp_path / "bin" / "toxiproxy-server", FIT)
+
+    assert provide_toxiproxy(lambda _: None, {**nowhere, "HARNESS_TOXIPROXY": str(named)}) == named
+    with pytest.raises(SetUpError, match=r"HARNESS_TOXIPROXY=/nowhere/server: cannot be run"):
+        provide_toxiproxy(lambda _: None, {**nowhere, "HARNESS_TOXIPROXY": "/nowhere/server"})
+
+
+def test_go_builds_the_server_into_the_cache_once(nowhere, tmp_path):
+    """What Go installs is moved into the cache and found there the next time; its command names the version."""
+    program(
+        tmp_path / "bin" / "go",
+        f"echo \"$@\" > {tmp_path}/asked; printf '#!/bin/sh\\n{FIT}\\n' > $GOBIN/server; /bin/chmod 755 $GOBIN/server",
+    )
+    made = provide_toxiproxy(lambda _: None, nowhere)
+    (tmp_path / "bin" / "go").unlink()
+
+    assert made.parent == cache_folder(nowhere)
+    assert provide_toxiproxy(lambda _: None, nowhere) == made
+    assert "v2.Version=2.12.0" in (tmp_path / "asked").read_text()
+    assert [path.name for path in made.parent.iterdir()] == [made.name]
+
+
+def test_a_build_that_fails_is_told_in_its_own_words(nowhere, tmp_path):
+    """Go's last lines are in the error."""
+    program(tmp_path / "bin" / "go", "echo dial tcp: no route >&2; exit 1")
+
+    with pytest.raises(SetUpError, match=r"go install: ended with 1: dial tcp: no route"):
+        provide_toxiproxy(lambda _: None, nowhere)
+
+
+def test_a_release_archive_is_used_only_with_its_checksum(nowhere, tmp_path):
+    """An archive with another checksum than the pinned one is not unpacked; with the right one it is."""
+    checksum = archive(tmp_path, "toxiproxy-server")
+    with release_host(tmp_path / "serve") as base:
+        environment = {**nowhere, "HARNESS_TOXIPROXY_URL": base}
+        with pytest.raises(SetUpError, match=f"its SHA-256 is {checksum}, must be"):
+            provide_toxiproxy(lambda _: None, environment)
+        made = provide_toxiproxy(lambda _: None, environment, checksums={platform_name(): checksum})
+
+    assert made == cache_folder(nowhere) / "toxiproxy-server"
+
+
+def test_an_archive_without_the_server_is_refused(nowhere, tmp_path):
+    """An archive that holds something else is told with what it holds."""
+    checksum = archive(tmp_path, "readme")
+    with release_host(tmp_path / "serve") as base, pytest.raises(SetUpError, match="it holds readme"):
+        provide_toxiproxy(
+            lambda _: None, {**nowhere, "HARNESS_TOXIPROXY_URL": base}, checksums={platform_name(): checksum}
+        )
