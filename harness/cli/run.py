@@ -30,7 +30,7 @@ EXAMPLES = (
 def arguments(parser: Parser) -> None:
     from harness.run.options import BACKENDS
 
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="scenario files, or folders of them")
+    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="scenario files, or folders of them")
     parser.add_argument(
         "-k", dest="keyword", metavar="EXPR", help="only those whose path, name or tags match, as in pytest"
     )

@@ -13,6 +13,7 @@ from typing import Any
 from harness import units
 from harness.journal.reader import JournalReader
 from harness.report import escape, figures
+from harness.report.wording import reason_beside_receipts
 from harness.verdict import CheckResult, RunVerdict, Verdict
 
 FILE_NAME = "report.md"
@@ -25,7 +26,7 @@ def report_markdown(verdict: RunVerdict, reader: JournalReader) -> str:
     parts = [
         _head(verdict),
         _promises(verdict.checks),
-        *(_finding(check) for check in verdict.checks if check.verdict is not Verdict.PASS),
+        *(_finding(check, verdict) for check in verdict.checks if check.verdict is not Verdict.PASS),
         _receipts(verdict),
         _phases(reader),
         _timeline(reader),
@@ -70,9 +71,9 @@ def _promises(checks: Sequence[CheckResult]) -> str:
     return f"## Promised and measured\n\n{table}{note}"
 
 
-def _finding(check: CheckResult) -> str:
+def _finding(check: CheckResult, verdict: RunVerdict) -> str:
     title = f"### {check.verdict.value}: {escape.markdown(check.check)}, {escape.markdown(check.title)}"
-    text = f"{title}\n\n{escape.markdown(check.reason)}"
+    text = f"{title}\n\n{escape.markdown(reason_beside_receipts(check, verdict.receipts))}"
     if not check.evidence:
         return text
     rows = check.evidence[:MOST_ROWS]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +20,8 @@ from rich.text import Text
 
 from harness import units
 from harness.report import escape
-from harness.verdict import CheckResult, RunVerdict, Verdict
+from harness.report.wording import reason_beside_receipts
+from harness.verdict import CheckResult, Receipt, RunVerdict, Verdict
 
 PLAIN_WIDTH = 200
 WIDE_ENOUGH = 120  # from here on, names and paths are never broken over lines
@@ -72,13 +73,13 @@ def show_run(console: Console, verdict: RunVerdict, report: Path | None = None) 
     console.print(_text(f"  {_declaration(verdict)}"))
     console.print()
     console.print(_checks(console, verdict.checks))
-    for check in verdict.checks:
-        if check.verdict is not Verdict.PASS:
-            _show_finding(console, check)
     if any(check.thin for check in verdict.checks):
         console.print(_text("thin: the interval of the measurement contains the bound; another run may end otherwise"))
     console.print()
     console.print(_receipts(console, verdict))
+    for check in verdict.checks:
+        if check.verdict is not Verdict.PASS:
+            _show_finding(console, check, verdict)
     if report is not None:
         console.print()
         console.print(_text(f"report: {report}"), soft_wrap=True)
@@ -141,7 +142,7 @@ def _checks(console: Console, checks: Sequence[CheckResult]) -> Table:
 
 def _receipts(console: Console, verdict: RunVerdict) -> Table:
     table = _table(console, "receipt", "of", "status", "finding", "verdict")
-    for receipt in verdict.receipts:
+    for receipt in without_quiet_observers(verdict.receipts):
         table.add_row(
             _text(receipt.kind),
             _text(receipt.subject),
@@ -152,10 +153,24 @@ def _receipts(console: Console, verdict: RunVerdict) -> Table:
     return table
 
 
-def _show_finding(console: Console, check: CheckResult) -> None:
+def without_quiet_observers(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """Observers that saw what they had to see, as one line; a system has dozens of them."""
+    quiet = [r for r in receipts if r.kind == "observer" and r.verdict is Verdict.PASS]
+    if len(quiet) < 2:
+        return list(receipts)
+    one = replace(
+        quiet[0],
+        subject=f"{len(quiet)} observers",
+        status=", ".join(dict.fromkeys(r.status for r in quiet)),
+        sentence="each of them in the report",
+    )
+    return [*(r for r in receipts if r not in quiet), one]
+
+
+def _show_finding(console: Console, check: CheckResult, verdict: RunVerdict) -> None:
     console.print()
     line = _verdict_text(check.verdict.value)
-    line.append_text(_text(f" {check.check}: {check.reason}"))
+    line.append_text(_text(f" {check.check}: {reason_beside_receipts(check, verdict.receipts)}", longest=None))
     console.print(line)
     if not check.evidence:
         return
@@ -175,8 +190,8 @@ def _table(console: Console, *header: str) -> Table:
     return table
 
 
-def _text(item: Any, style: str = "") -> Text:
-    return Text(escape.one_line(item, _LONGEST_CELL), style=style)
+def _text(item: Any, style: str = "", longest: int | None = _LONGEST_CELL) -> Text:
+    return Text(escape.one_line(item, longest), style=style)
 
 
 def _verdict_text(word: str, behind: str = "") -> Text:

@@ -40,9 +40,9 @@ class FakeSuite:
         self.options: Any = None
         self.error: BaseException | None = None
 
-    def find(self, paths: list[str], keyword: str | None = None, tags: tuple[str, ...] = ()) -> list[Path]:
-        self.found = ([str(path) for path in paths], keyword, list(tags))
-        return [Path(path) for path in paths]
+    def find(self, paths: list[Path], keyword: str | None = None, tags: tuple[str, ...] = ()) -> list[Path]:
+        self.found = (paths, keyword, list(tags))
+        return paths
 
     def run(self, paths: list[Path], options: Any, view: Any, done: Any) -> SuiteResult:
         self.options = options
@@ -91,7 +91,7 @@ def test_what_was_typed_reaches_the_suite(fake: FakeSuite) -> None:
          "--seed", "9", "--reports", "out", "--retry-busy", "0"]
     )  # fmt: skip
 
-    assert fake.found == (["a", "b"], "breaker and not slow", ["quick"])
+    assert fake.found == ([Path("a"), Path("b")], "breaker and not slow", ["quick"])
     assert fake.options.overrides == ("seed=3", "load.users=2")
     assert (fake.options.seed, fake.options.reports, fake.options.retry_busy) == (9, Path("out"), 0)
 

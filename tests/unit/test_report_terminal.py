@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from report_samples import check, nasty_verdict, run_verdict
+from report_samples import check, nasty_verdict, receipt, run_verdict
 
 from harness.progress import Progress
 from harness.report.live import LINE_EVERY_S, PanelView, PlainView, open_view, plain_line
@@ -80,6 +80,28 @@ def test_hostile_text_cannot_reach_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "[red]x[/red]" in markup
+
+
+def test_what_a_receipt_says_is_said_once() -> None:
+    """One missing receipt that makes ten checks inconclusive is told in full in one place."""
+    missing = receipt(Verdict.INCONCLUSIVE, kind="load", status="INVALID", sentence="the load came 12 ms late")
+    reason = "not earned: load INVALID: the load came 12 ms late (otherwise PASS: 100 %)"
+    checks = [check(Verdict.INCONCLUSIVE, reason=reason, evidence=()) for _ in range(3)]
+    text = shown(run_verdict(*checks, receipts=(missing,)))
+
+    assert text.count("the load came 12 ms late") == 1
+    assert text.count("not earned: load INVALID: see its receipt (otherwise PASS: 100 %)") == 3
+
+
+def test_observers_that_saw_enough_are_one_line() -> None:
+    """A dozen quiet observers do not push the rest off the screen; one that fell silent is named."""
+    quiet = [receipt(kind="observer", subject=f"observer-{n}", status="STEADY") for n in range(12)]
+    silent = receipt(Verdict.INCONCLUSIVE, kind="observer", subject="observer-x", status="SILENT")
+    text = shown(run_verdict(check(), receipts=(*quiet, silent)))
+
+    assert "12 observers" in text
+    assert "observer-x" in text
+    assert "observer-3" not in text
 
 
 def test_a_suite_is_a_line_a_scenario() -> None:
