@@ -17,6 +17,8 @@ from services.resilience.errors import ConfigError, Problem
 from services.resilience.keys import ASPECT_ORDERS, LOWEST_PRECEDENCE, MODULES, NOT_YET, SECTIONS, canonical, integer
 
 _ROOT = "resilience4j"
+_NAME_DEPTH = 4
+"""How many words lead to an instance: resilience4j, module, section, name."""
 _CANONICAL = {module: {canonical(key): key for key in table} for module, table in MODULES.items()}
 
 
@@ -71,7 +73,11 @@ class Settings:
             self._unknown(written, path[1] if len(path) > 1 else "", MODULES)
         elif len(path) == 3:
             self._take_order(module, path[2], value, written)
-        elif len(path) < 5 or canonical(path[2]) not in SECTIONS:
+        elif len(path) == _NAME_DEPTH and canonical(path[2]) in SECTIONS and not value:
+            self._section(module, path[2]).setdefault(path[3], {})  # `payment: {}` declares it, with the defaults
+        elif isinstance(value, Mapping):
+            return  # an empty section declares nothing
+        elif len(path) <= _NAME_DEPTH or canonical(path[2]) not in SECTIONS:
             self._unknown(written, path[2] if len(path) > 2 else "", SECTIONS)
         else:
             self._take_key(module, path[2:], value, written)
@@ -186,7 +192,7 @@ class Settings:
 def _flatten(mapping: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[list[str], Any]]:
     for key, value in mapping.items():
         path = (*above, *str(key).split("."))
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _flatten(value, path)
-        elif value is not None:
+        elif value is not None or len(path) == _NAME_DEPTH:
             yield list(path), value
