@@ -78,6 +78,10 @@ class Registration:
     def remove(self) -> None:
         """Strike the run off the register; may be called twice."""
         self.path.unlink(missing_ok=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the entry and leave it there, for whoever cleans up; may be called twice."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -128,9 +128,15 @@ class Watchdog:
             self._process = None
             if undone.left:
                 self._say(f"could not end {', '.join(undone.left)}; try: harness clean")
-                return  # stays in the register
+                self._abandon()
         if self._registration is not None:
             self._registration.remove()
+            self._registration = None
+
+    def _abandon(self) -> None:
+        """Leave the run in the register, as one that has to be cleaned up."""
+        if self._registration is not None:
+            self._registration.release()
             self._registration = None
 
     def _dismiss(self, process: subprocess.Popen[bytes]) -> None:
