@@ -115,7 +115,7 @@ def _load(
         found += _locustfile(path.parent, scenario.load.locustfile)
     mistakes += [place.mistake(finding) for finding in found]
     if mistakes or scenario is None or system is None:
-        raise InputError.of(_own_file_first(list(dict.fromkeys(mistakes)), path))
+        raise InputError.of(list(dict.fromkeys(mistakes)))
     return LoadedScenario(
         path=path,
         text=text,
@@ -124,10 +124,6 @@ def _load(
         overrides=tuple(overrides),
         lines=document.lines,
     )
-
-
-def _own_file_first(mistakes: list[Mistake], path: Path) -> list[Mistake]:
-    return sorted(mistakes, key=lambda m: (m.file != path, str(m.file), m.line or 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

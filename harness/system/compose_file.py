@@ -73,6 +73,7 @@ class _Reader:
         self._path = path
         self._environment = environment
         self.mistakes: list[Mistake] = []
+        self._wrong_places: list[Where] = []
 
     def read(self) -> System | None:
         """The system, or None when there are too many mistakes to make one."""
@@ -142,7 +143,10 @@ class _Reader:
             keys = {key: self._filled(keys[key], (*where, key)) for key in keys if key in _READ_OF_A_SERVICE}
         service = self._valid(ComposeService, keys, where)
         if service is None:
-            return None
+            # What is left of it is enough to know its name and its links, so one mistake does not breed others.
+            bad = {m[len(where)] for m in self._wrong_places if m[: len(where)] == where and len(m) > len(where)}
+            left = {key: one for key, one in keys.items() if key not in bad} if isinstance(keys, dict) else {}
+            service = self._valid(ComposeService, left, where) or ComposeService()
         if service.profiles:
             # Compose leaves such a service alone unless its profile is asked for.
             return None
@@ -205,7 +209,8 @@ class _Reader:
 
     def _dependency(self, name: str, other: str) -> Where:
         written = self._document.data["services"][name]["depends_on"]
-        return ("services", name, "depends_on", written.index(other) if isinstance(written, list) else other)
+        place = written.index(other) if isinstance(written, list) and other in written else other
+        return ("services", name, "depends_on", place)
 
     def _profile(self, name: str, words: SystemWords) -> Profile:
         profile = words.profiles[name]
@@ -263,6 +268,7 @@ class _Reader:
         self._wrong(finding.where, finding.message, finding.hint)
 
     def _wrong(self, where: Where, message: str, hint: str | None = None) -> None:
+        self._wrong_places.append(where)
         self.mistakes.append(Mistake(self._document.file, self._document.line(where), message, hint))
 
 

@@ -84,8 +84,8 @@ def _ports(value: Any) -> Any:
 def _depends(value: Any) -> Any:
     if value is None:
         return {}
-    if isinstance(value, list):
-        return {str(name): "service_started" for name in value}
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return dict.fromkeys(value, "service_started")
     if isinstance(value, dict):
         return {
             name: how.get("condition", "service_started") if isinstance(how, dict) else how or "service_started"
