@@ -76,7 +76,7 @@ def show_run(console: Console, verdict: RunVerdict, report: Path | None = None) 
     if any(check.thin for check in verdict.checks):
         console.print(_text("thin: the interval of the measurement contains the bound; another run may end otherwise"))
     console.print()
-    console.print(_receipts(console, verdict))
+    _show_receipts(console, without_quiet_observers(verdict.receipts))
     for check in verdict.checks:
         if check.verdict is not Verdict.PASS:
             _show_finding(console, check, verdict)
@@ -107,7 +107,7 @@ def show_table(console: Console, header: Sequence[str], rows: Iterable[Sequence[
     """A plain table of anything."""
     table = _table(console, *header)
     for row in rows:
-        table.add_row(*(_text(escape.value(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else _text(escape.value(cell)) for cell in row))
     console.print(table)
 
 
@@ -140,17 +140,17 @@ def _checks(console: Console, checks: Sequence[CheckResult]) -> Table:
     return table
 
 
-def _receipts(console: Console, verdict: RunVerdict) -> Table:
-    table = _table(console, "receipt", "of", "status", "finding", "verdict")
-    for receipt in without_quiet_observers(verdict.receipts):
-        table.add_row(
-            _text(receipt.kind),
-            _text(receipt.subject),
-            _text(receipt.status),
-            _text(receipt.sentence),
-            _verdict_text(receipt.verdict.value),
-        )
-    return table
+def _show_receipts(console: Console, receipts: Sequence[Receipt]) -> None:
+    """A table where there is room for one, else a sentence each."""
+    if console.width >= WIDE_ENOUGH:
+        rows = [(r.kind, r.subject, r.status, r.sentence, _verdict_text(r.verdict.value)) for r in receipts]
+        show_table(console, ("receipt", "of", "status", "finding", "verdict"), rows)
+        return
+    console.print(_text("receipts", style="bold"))
+    for receipt in receipts:
+        line = _verdict_text(receipt.verdict.value)
+        line.append_text(_text(f" {receipt.kind} {receipt.subject}: {receipt.status}, {receipt.sentence}"))
+        console.print(line)
 
 
 def without_quiet_observers(receipts: Sequence[Receipt]) -> list[Receipt]:
@@ -195,4 +195,5 @@ def _text(item: Any, style: str = "", longest: int | None = _LONGEST_CELL) -> Te
 
 
 def _verdict_text(word: str, behind: str = "") -> Text:
-    return Text(word, style=_STYLES.get(word, "")).append(behind)
+    """The word in its colour; what comes behind it has none."""
+    return Text().append(word, style=_STYLES.get(word, "")).append(behind)

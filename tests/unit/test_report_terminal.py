@@ -104,6 +104,14 @@ def test_observers_that_saw_enough_are_one_line() -> None:
     assert "observer-3" not in text
 
 
+def test_a_narrow_terminal_gets_sentences() -> None:
+    """Where five columns would be a word wide, a receipt is a sentence."""
+    text = shown(run_verdict(check()), COLUMNS="80")
+
+    assert "PASS fault slow-payment: APPLIED, 240 requests crossed" in text
+    assert max(len(line) for line in text.splitlines() if "report:" not in line) <= 80
+
+
 def test_a_suite_is_a_line_a_scenario() -> None:
     """Scenario, declared, got, seconds, reason and report, and how many ended as they declare."""
     rows = [
