@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from harness.clock import NS_PER_MS, NS_PER_S
 from harness.faults.base import Mark
@@ -28,8 +29,7 @@ _LEAST_SLOWER_NS = 5 * NS_PER_MS
 GONE = frozenset({"client_gone", "never_answered"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One exchange (or one connection that carried none) as a fault's receipt sees it."""
 
     start_ns: int
@@ -53,17 +53,7 @@ class _Case:
     rows: list[Row]  # all of them, with those that arrived while the calls were under way
     unit: str  # requests, or connections where the share is drawn once a connection
 
-    @property
-    def seconds(self) -> float:
-        return (self.end[0] - self.start[1]) / NS_PER_S
-
-    @property
-    def tolerance_ns(self) -> int:
-        """How far an edge may lie from its call: 0.25 s, a tenth of the fault, or three affected arrivals."""
-        affected = sum(row.affected for row in self.during)
-        expected = len(self.during) * self.mark.share if self.mark.share_known else affected
-        rate = expected / max(self.seconds, 1e-9)
-        return round(max(0.25, 0.1 * self.seconds, 3 / rate if rate > 0 else 0.0) * NS_PER_S)
+    tolerance_ns: int  # how far an edge may lie from its call
 
 
 def judge_fault(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan | None]:
@@ -123,13 +113,22 @@ def _case_of(record: Record, calls: FaultCalls) -> _Case:
     elif calls.fault.family == "toxic" and mark.share < 1:
         rows, unit = _by_connection(exchanges, rows, start[1]), "connections"
     since, until = _alone(record, calls)
+    during = _between(rows, start[1], end[0])
     return _Case(
         calls=calls, mark=mark, start=start, end=end, base_ns=base_ns, unit=unit,
         before=_between(rows, steady[0], min(steady[1], start[0])),
-        during=_between(rows, start[1], end[0]),
+        during=during,
         after=_between(rows, end[1], until),
         rows=_between(rows, max(steady[0], since), until),
+        tolerance_ns=_tolerance_ns(mark, during, (end[0] - start[1]) / NS_PER_S),
     )  # fmt: skip
+
+
+def _tolerance_ns(mark: Mark, during: list[Row], seconds: float) -> int:
+    """0.25 s, a tenth of the fault, or three affected arrivals, whichever is longest."""
+    expected = len(during) * mark.share if mark.share_known else sum(row.affected for row in during)
+    rate = expected / max(seconds, 1e-9)
+    return round(max(0.25, 0.1 * seconds, 3 / rate if rate > 0 else 0.0) * NS_PER_S)
 
 
 def _speaks_of(mark: Mark, exchange: Exchange) -> bool:
