@@ -56,7 +56,7 @@ class Builder:
         """A duration cut to whole milliseconds as Java's toMillis does."""
         return self._entries[key].value // NS_PER_MS if key in self._entries else default
 
-    def callable(self, key: str) -> Callable[[Any], bool] | None:
+    def callable(self, key: str) -> Callable[..., Any] | None:
         """The function named by a key."""
         if key not in self._entries:
             return None
@@ -155,6 +155,7 @@ def retry(build: Builder, *, beside: frozenset[str]) -> RetryConfig:
         ignore = _either(ignore, ExceptionMatcher([CallNotPermitted]))
     build.arguments["ignore"] = ignore
     build.arguments["retry_result"] = build.callable("resultPredicate")
+    build.arguments["consume_result"] = build.callable("consumeResultBeforeRetryAttempt")
     return build.build(RetryConfig)
 
 

@@ -95,33 +95,42 @@ class Bulkhead:
         """Take a place, waiting for at most max_wait_duration_ms. Raises BulkheadFull."""
         if not self._try_now():
             await self._wait_in_line()
-        self._tell("CALL_PERMITTED")
+            self._tell("CALL_PERMITTED")
 
     def acquire_sync(self) -> None:
         """Take a place, blocking for at most max_wait_duration_ms. Raises BulkheadFull."""
         if not self._try_now():
             self._block_in_line()
-        self._tell("CALL_PERMITTED")
+            self._tell("CALL_PERMITTED")
 
     def finish(self) -> None:
         """Give the place back after a call, told as CALL_FINISHED."""
-        self.release()
-        self._tell("CALL_FINISHED")
+        with self._lock:
+            self._free()
+            self.events.append("CALL_FINISHED", self.clock.now_ns())
+        if self.events.outbox:
+            self.events.deliver()
 
     def release(self) -> None:
         """Give the place back, silently: the call never took place."""
         with self._lock:
-            if self._line:
-                self._hand_over(self._line.popleft())
-            else:
-                self._available += 1
+            self._free()
+
+    def _free(self) -> None:
+        if self._line:
+            self._hand_over(self._line.popleft())
+        else:
+            self._available += 1
 
     def _try_now(self) -> bool:
         with self._lock:
             if self._available <= 0:
                 return False
             self._available -= 1
-            return True
+            self.events.append("CALL_PERMITTED", self.clock.now_ns())
+        if self.events.outbox:
+            self.events.deliver()
+        return True
 
     async def _wait_in_line(self) -> None:
         wait_s = self.config.max_wait_duration_ms / 1000
@@ -183,10 +192,7 @@ class Bulkhead:
         try:
             waiter.wake()
         except RuntimeError:  # its event loop is closed: nobody is waiting there any more
-            if self._line:
-                self._hand_over(self._line.popleft())
-            else:
-                self._available += 1
+            self._free()
 
     def _refuse(self) -> None:
         self._tell("CALL_REJECTED")

@@ -72,6 +72,8 @@ class CircuitBreaker:
         self._now_ns = self.clock.now_ns
         self._lock = threading.Lock()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+        self._append = self.events.append
+        self._outbox = self.events.outbox
         self.successful = CallTimes()
         self.failed = CallTimes()
         self.ignored = CallTimes()
@@ -79,6 +81,7 @@ class CircuitBreaker:
         self._slow_ns = self.config.slow_call_duration_threshold_ns
         self._failure_limit = to_float32(self.config.failure_rate_threshold)
         self._slow_limit = to_float32(self.config.slow_call_rate_threshold)
+        self._takes_any_result = self.config.record_result is None and self.config.transition_on_result is None
         self._timer: Timer | None = None
         self._state = _CLOSED
         self._attempts = 0
@@ -133,7 +136,10 @@ class CircuitBreaker:
         except BaseException:
             self.release()
             raise
-        self.on_result(self._now_ns() - started_ns, result)
+        if self._takes_any_result:
+            self.on_success(self._now_ns() - started_ns)
+        else:
+            self.on_result(self._now_ns() - started_ns, result)
         return result
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -149,7 +155,10 @@ class CircuitBreaker:
         except BaseException:
             self.release()
             raise
-        self.on_result(self._now_ns() - started_ns, result)
+        if self._takes_any_result:
+            self.on_success(self._now_ns() - started_ns)
+        else:
+            self.on_result(self._now_ns() - started_ns, result)
         return result
 
     # -- permits -----------------------------------------------------------------------------------------------
@@ -192,11 +201,14 @@ class CircuitBreaker:
         """A call ended well after duration_ns."""
         now_ns = self._now_ns()
         with self._lock:
-            if self._state not in _SILENT:
+            if self._state is _CLOSED or self._state not in _SILENT:
                 self.successful.add(duration_ns, now_ns)
                 self._append("SUCCESS", now_ns, duration_ns)
-                self._count(SLOW if duration_ns > self._slow_ns else SUCCEEDED, now_ns)
-        self.events.deliver()
+                outcome = SLOW if duration_ns > self._slow_ns else SUCCEEDED
+                if self._window.record(outcome, now_ns):  # else no total has changed, so no verdict has
+                    self._decide(now_ns)
+        if self._outbox:
+            self.events.deliver()
 
     def on_error(self, duration_ns: int, error: BaseException) -> None:
         """A call raised: ignored (permit given back), a failure, or, if `record` does not match, a success."""
@@ -256,9 +268,7 @@ class CircuitBreaker:
         if self._state is _HALF_OPEN:
             self._permits += 1
 
-    def _count(self, outcome: int, now_ns: int) -> None:
-        if not self._window.record(outcome, now_ns):
-            return  # no total has changed, so no verdict has
+    def _decide(self, now_ns: int) -> None:
         state = self._state
         if state is _OPEN:
             return
@@ -371,16 +381,6 @@ class CircuitBreaker:
 
         self._timer = timer = self.clock.schedule(wait_ns, fire)
 
-    def _append(
-        self,
-        kind: str,
-        now_ns: int,
-        duration_ns: int | None = None,
-        error: str | None = None,
-        detail: str | float | None = None,
-    ) -> None:
-        self.events.append(kind, now_ns, duration_ns, error, detail)
-
     def _append_transition(self, source: State) -> None:
         self._append("STATE_TRANSITION", self._now_ns(), detail=f"{source}_TO_{self._state}")
 
@@ -404,7 +404,8 @@ class CircuitBreaker:
             if self._state not in _SILENT:
                 (self.failed if outcome == FAILED else self.successful).add(duration_ns, now_ns)
                 self._append("ERROR" if outcome == FAILED else "SUCCESS", now_ns, duration_ns, text)
-                self._count(outcome | SLOW if duration_ns > self._slow_ns else outcome, now_ns)
+                if self._window.record(outcome | SLOW if duration_ns > self._slow_ns else outcome, now_ns):
+                    self._decide(now_ns)
             if wish is not None and self._state is _CLOSED:
                 self._move(_OPEN, None if wish.wait_ms is None else now_ns + wish.wait_ms * NS_PER_MS)
         self.events.deliver()

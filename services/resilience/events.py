@@ -59,18 +59,19 @@ class EventLog:
 
     `append` is called with the policy's lock held, `deliver` after it was let go: consumers are other people's
     code. Consumers of all events come before those of some types; one that raises is logged and the rest do not
-    see that event (R4J: core/EventProcessor.java).
+    see that event (R4J: core/EventProcessor.java). `outbox` is empty when there is nothing to deliver.
     """
 
-    __slots__ = ("_clock", "_consumers", "_lock", "_outbox", "_ring", "_sequence")
+    __slots__ = ("_clock", "_consumers", "_lock", "_ring", "_sequence", "_wall_ns", "outbox")
 
     def __init__(self, clock: Clock, lock: threading.Lock, size: int = 100) -> None:
         self._clock = clock
+        self._wall_ns = clock.wall_ns
         self._lock = lock
         self._ring: deque[_Raw] = deque(maxlen=size)
         self._sequence = 0
         self._consumers: tuple[tuple[frozenset[str] | None, Callable[[Event], object]], ...] = ()
-        self._outbox: deque[_Raw] = deque()
+        self.outbox: deque[_Raw] = deque()
 
     @property
     def sequence(self) -> int:
@@ -94,10 +95,10 @@ class EventLog:
     ) -> None:
         """Note one event. The caller holds the lock."""
         self._sequence = sequence = self._sequence + 1
-        event = (sequence, kind, now_ns, self._clock.wall_ns(), duration_ns, error, detail, wait_ms)
+        event = (sequence, kind, now_ns, self._wall_ns(), duration_ns, error, detail, wait_ms)
         self._ring.append(event)
         if self._consumers:
-            self._outbox.append(event)
+            self.outbox.append(event)
 
     def publish(
         self, kind: str, error: BaseException | None = None, detail: Detail = None, wait_ms: int | None = None
@@ -110,9 +111,9 @@ class EventLog:
 
     def deliver(self) -> None:
         """Hand what was appended to the consumers. The caller holds no lock."""
-        while self._outbox:
+        while self.outbox:
             try:
-                event = Event(*self._outbox.popleft())
+                event = Event(*self.outbox.popleft())
             except IndexError:  # another thread took it
                 return
             try:

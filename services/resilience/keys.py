@@ -102,6 +102,7 @@ RETRY: dict[str, Callable[[object], Any]] = {
     "ignoreExceptions": as_is,
     "retryExceptionPredicate": as_is,
     "resultPredicate": as_is,
+    "consumeResultBeforeRetryAttempt": as_is,
     "failAfterMaxAttempts": boolean,
     "enableExponentialBackoff": boolean,
     "exponentialBackoffMultiplier": number,

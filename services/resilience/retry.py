@@ -33,13 +33,17 @@ RetryInterval: TypeAlias = "Callable[[int, object], int]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryConfig:
-    """Options of one retry. `max_attempts` includes the first call. Raises ConfigError for values out of bounds."""
+    """Options of one retry. `max_attempts` includes the first call. Raises ConfigError for values out of bounds.
+
+    `consume_result` is called with (attempts so far, result) for a result that is about to be asked for again.
+    """
 
     max_attempts: int = 3
     interval: RetryInterval = field(default_factory=lambda: of_attempt(intervals.fixed(500)))
     retry: Callable[[BaseException], bool] = any_exception
     ignore: Callable[[BaseException], bool] = no_exception
     retry_result: Callable[[object], bool] | None = None
+    consume_result: Callable[[int, object], object] | None = None
     fail_after_max_attempts: bool = False
     event_consumer_buffer_size: int = 100
     enabled: bool = True
@@ -74,8 +78,8 @@ class Retry:
         self.config = config or RetryConfig()
         self.clock: Clock = clock or SystemClock()
         self.counts = RetryCounts()
-        self._lock = threading.Lock()
-        self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+        self.lock = threading.Lock()
+        self.events = EventLog(self.clock, self.lock, self.config.event_consumer_buffer_size)
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) up to max_attempts times. Raises the last exception, or MaxRetriesExceeded if so configured."""
@@ -117,7 +121,7 @@ class Retry:
 
     def count(self, kind: str) -> None:
         """Count one protected call that ended."""
-        with self._lock:
+        with self.lock:
             setattr(self.counts, kind, getattr(self.counts, kind) + 1)
 
 
@@ -155,6 +159,8 @@ class Attempts:
         wait_ms = self._next(exhausted, result)
         if wait_ms is None and config.fail_after_max_attempts:
             raise exhausted
+        if wait_ms is not None and config.consume_result is not None:
+            config.consume_result(self._failures, result)
         return wait_ms
 
     def _next(self, error: Exception, outcome: object) -> int | None:
@@ -171,7 +177,8 @@ class Attempts:
 
     def _succeeded(self) -> None:
         if self._failures == 0:
-            self._retry.count("successful_without_retry")
+            with self._retry.lock:
+                self._retry.counts.successful_without_retry += 1
             return
         self._retry.events.publish("SUCCESS", self._last_error, self._failures)
         self._retry.count("successful_with_retry")

@@ -108,6 +108,15 @@ def test_intervals_are_cut_to_whole_milliseconds_each_time(interval, expected):
     assert expected == [interval(attempt) for attempt in range(1, len(expected) + 1)]
 
 
+def test_a_bad_result_is_handed_over_before_the_next_attempt():
+    """consumeResultBeforeRetryAttempt sees each bad result that is asked for again, for example to close it."""
+    seen = []
+    retry = make(consume_result=lambda attempts, result: seen.append((attempts, result)))
+
+    assert retry.call_sync(outcomes_of("B B B")) == "B"
+    assert seen == [(1, "B"), (2, "B")]
+
+
 def test_an_exponential_interval_stays_finite():
     """The thousandth attempt waits as long as Java's greatest long, not for ever."""
     assert intervals.exponential(100, 10.0)(1000) == 2**63 - 1
