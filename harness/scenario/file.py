@@ -21,9 +21,10 @@ from harness.scenario.overrides import apply
 from harness.scenario.promises import Promise
 from harness.scenario.unnamed import unnamed
 from harness.system.compose_file import read_system
-from harness.system.document import Document, Where, read_document, read_text
+from harness.system.document import Document, Where, read_document
 from harness.system.mistakes import Finding, findings
 from harness.system.model import System
+from harness.system.text import read_text
 
 _EXPECTATION: TypeAdapter[Any] = TypeAdapter(AnyExpectation)
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import InputError, Mistake
 from harness.system.compose_words import ComposeService, SystemWords
-from harness.system.cross_check import cross_check
-from harness.system.document import Document, Where, read_document, read_text
+from harness.system.cross_check import cross_check, ring_of
+from harness.system.document import Document, Where, read_document
 from harness.system.interpolation import interpolate
 from harness.system.links import read_links
 from harness.system.mistakes import Finding, findings
@@ -33,6 +33,7 @@ from harness.system.model import (
     Service,
     System,
 )
+from harness.system.text import read_text
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 EXTENSION = "x-harness"
@@ -204,7 +205,7 @@ class _Reader:
                     where = self._dependency(name, other)
                     hint = f"services: {', '.join(written)}"
                     self._wrong(where, f"{name} depends on {other!r}, which is no service", hint)
-        if ring := _ring({name: s.depends_on for name, s in services.items()}):
+        if ring := ring_of({name: s.depends_on for name, s in services.items()}):
             self._wrong(("services", ring[0], "depends_on"), f"services wait for each other: {' -> '.join(ring)}")
 
     def _dependency(self, name: str, other: str) -> Where:
@@ -293,26 +294,3 @@ def _objectives(words: SystemWords) -> Iterator[Objective]:
             target=written.objective.target,
             limit_s=written.objective.value,
         )
-
-
-def _ring(graph: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """A ring of services that wait for each other, if there is one."""
-    done: set[str] = set()
-
-    for start in graph:
-        trail: list[str] = []
-        stack = [(start, iter(graph[start]))]
-        while stack:
-            name, following = stack[-1]
-            if name not in trail:
-                trail.append(name)
-            other = next((o for o in following if o in graph and o not in done), None)
-            if other is None:
-                done.add(name)
-                trail.remove(name)
-                stack.pop()
-            elif other in trail:
-                return [*trail[trail.index(other) :], other]
-            else:
-                stack.append((other, iter(graph[other])))
-    return []

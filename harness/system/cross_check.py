@@ -82,3 +82,26 @@ def _ledgers(services: Mapping[str, Service], words: SystemWords) -> Iterator[Fi
         elif ledger.asked_by not in keyed:
             message = f"asked_by is {ledger.asked_by!r}, which has no key, so its effects cannot be told apart"
             yield Finding(where=(*where, "asked_by"), message=message, hint='give the request a key: "{key}"')
+
+
+def ring_of(graph: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A ring of services that wait for each other, if there is one."""
+    done: set[str] = set()
+
+    for start in graph:
+        trail: list[str] = []
+        stack = [(start, iter(graph[start]))]
+        while stack:
+            name, following = stack[-1]
+            if name not in trail:
+                trail.append(name)
+            other = next((o for o in following if o in graph and o not in done), None)
+            if other is None:
+                done.add(name)
+                trail.remove(name)
+                stack.pop()
+            elif other in trail:
+                return [*trail[trail.index(other) :], other]
+            else:
+                stack.append((other, iter(graph[other])))
+    return []

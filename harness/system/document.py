@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from typing import Any
 import yaml
 
 from harness.errors import InputError, Mistake
+from harness.system.text import LARGEST_BYTES
 
 Where = tuple[str | int, ...]
 """A place inside the data: keys and positions, from the top."""
 
-LARGEST_BYTES = 1_000_000
 DEEPEST = 60
 MOST_NODES = 100_000  # after aliases are filled in: what ten lines of aliases can grow to is far above
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -52,33 +52,6 @@ class Document:
             if where[:end] in self.lines:
                 return self.lines[where[:end]]
         return None
-
-
-def read_text(path: Path) -> str:
-    """The text of a file a person names. Raises InputError when it is no readable text of at most 1 MB."""
-    try:
-        if path.is_dir():
-            raise InputError.of([Mistake(path, None, "this is a folder; a file is needed", _inside(path))])
-        if not path.is_file():
-            raise InputError.of([Mistake(path, None, "no such file", _similar_file(path))])
-        size = path.stat().st_size
-        if size > LARGEST_BYTES:
-            raise InputError.of([Mistake(path, None, f"{size} bytes are too large; the limit is {LARGEST_BYTES}")])
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError.of([Mistake(path, None, f"cannot be read: {reason}")]) from None
-    return decode(raw, path)
-
-
-def decode(raw: bytes, file: Path | str) -> str:
-    """UTF-8 text, a byte order mark taken off. Raises InputError for anything else."""
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        message = f"is not UTF-8 text: byte 0x{raw[error.start]:02x} at offset {error.start}"
-        raise InputError.of([Mistake(file, line, message, "a scenario or Compose file is YAML text")]) from None
 
 
 def read_document(text: str, file: Path | str, *, foreign_tags: bool = False) -> tuple[Document, list[Mistake]]:
@@ -272,31 +245,3 @@ class _Builder:
 def _has_tag(node: yaml.ScalarNode) -> bool:
     """Whether a person wrote `!!str`: then the node starts before its word."""
     return bool(node.end_mark.index - node.start_mark.index != len(node.value))
-
-
-def _inside(folder: Path) -> str | None:
-    files = sorted(str(p) for p in folder.glob("*.yaml"))
-    return f"it holds {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}" if files else None
-
-
-def _similar_file(path: Path) -> str | None:
-    try:
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    except OSError:
-        beside = []
-    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {path.parent / near[0]}?"
-    return None if path.parent.is_dir() else f"the folder {path.parent} does not exist either"
-
-
-def places(data: Any, where: Where = ()) -> Iterator[tuple[Where, Any]]:
-    """Every single value of some data with its place."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            yield from places(value, (*where, key))
-    elif isinstance(data, list):
-        for number, value in enumerate(data):
-            yield from places(value, (*where, number))
-    else:
-        yield where, data

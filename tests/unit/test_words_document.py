@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import EXIT_WRONG_INPUT, InputError
-from harness.system.document import LARGEST_BYTES, decode, read_document, read_text, read_value
+from harness.system.document import read_document, read_value
+from harness.system.text import LARGEST_BYTES, decode, read_text
 
 
 def data_of(text):
