@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from harness.run.options import RunOptions
     from harness.suite import Result
 
 RESULTS = pytest.StashKey[list[Any]]()
@@ -56,18 +55,6 @@ def _top(path: Path) -> bytes:
         return b""
 
 
-def options_of(config: pytest.Config) -> RunOptions:
-    """The run options that pytest was started with."""
-    from harness.run.options import RunOptions
-
-    return RunOptions(
-        reports=Path(config.getoption("--harness-reports")),
-        backend=config.getoption("--harness-backend"),
-        seed=config.getoption("--harness-seed"),
-        overrides=tuple(config.getoption("--harness-set")),
-    )
-
-
 class ScenarioFile(pytest.File):
     """One scenario file: one test."""
 
@@ -94,10 +81,11 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         from harness.progress import Silent
         from harness.report.plain import plain_text
+        from harness.run.options import from_pytest
         from harness.suite import run_one
         from harness.verdict import Verdict
 
-        result = run_one(self.path, options_of(self.config), Silent())
+        result = run_one(self.path, from_pytest(self.config.getoption), Silent())
         self.config.stash[RESULTS].append(result)
         if result.error is not None:
             hint = f"\n    hint: {result.error.hint}" if result.error.hint else ""

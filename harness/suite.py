@@ -132,16 +132,15 @@ def run(
     paths: Sequence[Path], options: RunOptions, view: View, done: Callable[[Result], None] | None = None
 ) -> SuiteResult:
     """Run scenarios one after another; `done` hears of each as it ends. Ctrl-C goes through, after its undo."""
-    from harness.run.clean import sweep
+    from harness.run.interruption import terminated_like_interrupted
 
-    for line in sweep(lambda _: None):
-        view.say(line)
     results = []
-    for path in paths:
-        result = run_one(path, options, view)
-        results.append(result)
-        if done is not None:
-            done(result)
+    with terminated_like_interrupted():
+        for path in paths:
+            result = run_one(path, options, view)
+            results.append(result)
+            if done is not None:
+                done(result)
     return SuiteResult(results=tuple(results))
 
 

@@ -25,7 +25,7 @@ from harness.errors import HarnessError, InputError
 from harness.faults import build as fault
 from harness.faults.base import Fault
 from harness.progress import Silent, View
-from harness.run.options import RunOptions
+from harness.run.options import RunOptions, from_pytest
 from harness.scenario.promises import PROMISES, Promise
 from harness.verdict import RunVerdict, Verdict
 
@@ -233,9 +233,8 @@ def system_fixture(system: str | Path, **words: Any) -> Any:
 
     @pytest.fixture(name="shop")
     def started(request: pytest.FixtureRequest) -> Iterator[LiveSystem]:
-        from harness.pytest_plugin import options_of
-
-        with live_system(system, name=request.node.name, options=options_of(request.config), **words) as live:
+        options = from_pytest(request.config.getoption)
+        with live_system(system, name=request.node.name, options=options, **words) as live:
             yield live
             if live.verdict is None:
                 raise HarnessError("the test ended without shop.expect(...): nothing was judged")

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from harness.errors import InputError
 from harness.journal import FILE_NAME, FORMAT
@@ -55,13 +55,13 @@ class JournalReader:
     def events(self, *kinds: str) -> list[tuple[int, str, str, dict[str, Any]]]:
         """Events as (t_ns, kind, subject, data) in order of time; all kinds when none is named."""
         where = f"WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
-        sql = f"SELECT t_ns, kind, subject, data FROM events {where} ORDER BY t_ns, id"
+        sql = f"SELECT t_ns, kind, subject, data FROM events {where} ORDER BY t_ns, id"  # noqa: S608  # only question marks
         return [(t_ns, kind, subject, json.loads(data)) for t_ns, kind, subject, data in self.rows(sql, kinds)]
 
     def close(self) -> None:
         self._db.close()
 
-    def __enter__(self) -> JournalReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BACKENDS = ("processes",)
 
@@ -17,3 +19,13 @@ class RunOptions:
     seed: int | None = None  # instead of the scenario's own
     overrides: tuple[str, ...] = ()  # PATH=VALUE, put into the scenario before it is read
     retry_busy: int = 1  # further tries when only a busy machine kept a run from a verdict
+
+
+def from_pytest(option: Callable[[str], Any]) -> RunOptions:
+    """The options that pytest was started with; option is `config.getoption`."""
+    return RunOptions(
+        reports=Path(option("--harness-reports")),
+        backend=option("--harness-backend"),
+        seed=option("--harness-seed"),
+        overrides=tuple(option("--harness-set")),
+    )

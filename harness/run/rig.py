@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,10 +68,17 @@ class Rig:
         )  # fmt: skip
         self._parts = [self.topology.down, self.gate.down, self.toxiproxy.down]
         say(f"starting {len(self._system.services)} services behind {len(specs)} links")
+        self._start_side_by_side()
+
+    def _start_side_by_side(self) -> None:
         with ThreadPoolExecutor(max_workers=3) as pool:
             starts = [pool.submit(part) for part in (self.toxiproxy.up, self.gate.up, self.topology.up)]
-        for start in starts:
-            start.result()
+            try:
+                for start in as_completed(starts):
+                    start.result()
+            except BaseException:
+                self.topology.down()  # cuts its start short: the pool waits for all three
+                raise
 
     def down(self) -> None:
         """Stop services first, so that the gate sees the last connections close, then the gate, then Toxiproxy."""

@@ -22,7 +22,9 @@ from harness.observe.actuator import ActuatorObserver
 from harness.observe.ledger import read_ledger
 from harness.observe.machine import MachineObserver
 from harness.progress import Progress, View
+from harness.run.clean import sweep
 from harness.run.facts import run_facts
+from harness.run.interruption import uninterrupted
 from harness.run.leases import Lease, Leases
 from harness.run.recorder import Recorder
 from harness.run.rig import Rig
@@ -81,6 +83,7 @@ class Session:
 
     def _up(self) -> None:
         setting, clock = self.setting, self._clock
+        sweep(self._view.say)  # what a killed run left must not disturb this one
         setting.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         watchdog = Watchdog(setting.run_id, setting.run_dir, self._view.say)
         self._undo.callback(watchdog.done)  # last of all: until then it stands by
@@ -243,7 +246,8 @@ class Session:
 
     def close(self) -> None:
         """Take everything down; may be called twice, and after a start that failed half-way."""
-        self._undo.close()
+        with uninterrupted():
+            self._undo.close()
 
     def _close_journal(self) -> None:
         self.recorder.emit("run.ended", self.setting.run_id, {"how": self._how})
