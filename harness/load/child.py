@@ -130,8 +130,9 @@ def run_file(home: Housekeeping) -> None:
     person_file.switch_off_hidden_retry()
     locust.FastHttpUser.connection_timeout = locust.FastHttpUser.network_timeout = config.timeout_s
     tested = self_test({"FastHttpUser": _fast_session, "HttpUser": _plain_session})
-    person_file.watch(locust.contrib.fasthttp.FastHttpSession, home.record, limits={})
-    person_file.watch(locust.clients.HttpSession, home.record, limits={"timeout": config.timeout_s})
+    sessions = {locust.contrib.fasthttp.FastHttpSession: {}, locust.clients.HttpSession: {"timeout": config.timeout_s}}
+    for session, limits in sessions.items():
+        person_file.watch(session, home.record, limits=limits, over=home.channel.stopped.is_set, stop_user=StopUser)
 
     @locust.events.init.add_listener  # type: ignore[untyped-decorator]
     def hold_until_go(environment: Any, **_: Any) -> None:

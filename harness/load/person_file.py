@@ -10,6 +10,7 @@ requests that have started are known, so that one that never ends leaves a row.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -40,7 +41,7 @@ def locust_arguments(config: LoadConfig) -> list[str]:
     users = str(config.users or 1)
     return [
         "locust", "--headless", "-f", config.locustfile, "-u", users, "-r", users, "--only-summary",
-        "--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", f"{config.timeout_s:g}",
+        "--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", str(math.ceil(config.timeout_s)),
         *(("-H", config.host) if config.host else ()),
     ]  # fmt: skip
 
@@ -92,23 +93,39 @@ class RequestListener:
         self._record.put_whole(sent, answer, ok=exception is None, error=error, end_ns=start_ns + spent_ns)
 
 
-def watch(session: type[Any], record: Record, *, limits: Mapping[str, Any]) -> None:
+def watch(
+    session: type[Any],
+    record: Record,
+    *,
+    limits: Mapping[str, Any],
+    over: Callable[[], bool],
+    stop_user: type[Exception],
+) -> None:
     """
     Change a session class so that a request cut off when the load ends leaves a row, and has limits.
 
-    limits are keyword arguments of its `request` that hold where the person's file says nothing.
+    limits are keyword arguments of its `request` that hold where the person's file says nothing. Once
+    the load is over a running user is stopped instead of sending: Locust kills users who are waiting, and one
+    who wakes in that moment would be cut off in a request that never left. What on_stop sends still goes.
     """
     plain: Callable[..., Any] = session.request
+    stopped_users: set[int] = set()
 
     @functools.wraps(plain)
     def request(self: Any, method: str, url: str, *arguments: Any, **named: Any) -> Any:
+        after_the_load = over()
+        user = self.user
+        if after_the_load and getattr(user, "_state", None) == "running" and id(user) not in stopped_users:
+            stopped_users.add(id(user))
+            raise stop_user
         start_ns = time.monotonic_ns()
         try:
             return plain(self, method, url, *arguments, **{**limits, **named})
         except GreenletExit:
-            name = named.get("name") or next(iter(arguments), None) or url
-            sent = Sent(name=f"{method} {name}", intended_ns=start_ns, start_ns=start_ns)
-            record.put_whole(sent, Answer(), ok=False, error=UNFINISHED, end_ns=None)
+            if not after_the_load:
+                name = named.get("name") or next(iter(arguments), None) or url
+                sent = Sent(name=f"{method} {name}", intended_ns=start_ns, start_ns=start_ns)
+                record.put_whole(sent, Answer(), ok=False, error=UNFINISHED, end_ns=None)
             raise
 
     session.request = request
