@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import statistics
 import struct
@@ -321,3 +322,33 @@ def test_the_runner_side_never_loads_locust():
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert said.stdout.strip() == "set()"
+
+
+def test_the_self_test_convicts_a_client_that_tries_again():
+    """Locust's fast client as it comes repeats what was reset, and the self-test says so; switched off, it passes."""
+    code = (
+        "import json; from harness.load import child, person_file as p, self_test as s;"
+        "before = s.self_test({'fast': child._fast_session}); p.switch_off_hidden_retry();"
+        "print(json.dumps([before, s.self_test({'fast': child._fast_session})]))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    before, after = json.loads(said.stdout)
+
+    assert not before["ok"]
+    assert before["upstream"] > before["calls"]
+    assert any("GET/reset" in case for case in before["wrong"])
+    assert after["ok"]
+
+
+def test_a_child_that_is_killed_is_an_error_that_keeps_its_rows(tmp_path, server):
+    """The runner hears of a sudden death at once, and what had been written down is still there."""
+    with child(tmp_path, server.base, Load(arrivals="50/s"), get("/"), None) as sender:
+        sender.go(time.monotonic_ns())
+        while not rows(tmp_path):
+            time.sleep(0.01)
+        sender._process.kill()
+
+        with pytest.raises(HarnessError, match="ended before it said 'ended'"):
+            sender.wait_ended(20)
+        assert not sender.alive()
+    assert rows(tmp_path)
