@@ -133,9 +133,10 @@ class Bulkhead:
         return True
 
     async def _wait_in_line(self) -> None:
+        came_ns = self.clock.now_ns()
         wait_s = self.config.max_wait_duration_ms / 1000
         if wait_s <= 0:
-            self._refuse()
+            self._refuse(came_ns)
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
         waiter = self._join(lambda: loop.call_soon_threadsafe(arrived.set))
@@ -146,7 +147,7 @@ class Bulkhead:
                 await arrived.wait()
         except TimeoutError:
             if not self._leave(waiter):
-                self._refuse()
+                self._refuse(came_ns)
         except BaseException:
             # Cancelled while waiting: a place granted in that very moment goes to the next in line.
             if self._leave(waiter):
@@ -154,9 +155,10 @@ class Bulkhead:
             raise
 
     def _block_in_line(self) -> None:
+        came_ns = self.clock.now_ns()
         wait_s = self.config.max_wait_duration_ms / 1000
         if wait_s <= 0:
-            self._refuse()
+            self._refuse(came_ns)
         arrived = threading.Event()
         waiter = self._join(arrived.set)
         if waiter is None:
@@ -168,7 +170,7 @@ class Bulkhead:
                 self.release()
             raise
         if not in_time and not self._leave(waiter):
-            self._refuse()
+            self._refuse(came_ns)
 
     def _join(self, wake: Callable[[], object]) -> _Waiter | None:
         """Stand in line; None if a place became free meanwhile and is taken."""
@@ -194,8 +196,8 @@ class Bulkhead:
         except RuntimeError:  # its event loop is closed: nobody is waiting there any more
             self._free()
 
-    def _refuse(self) -> None:
-        self._tell("CALL_REJECTED")
+    def _refuse(self, came_ns: int) -> None:
+        self.events.publish("CALL_REJECTED", duration_ns=self.clock.now_ns() - came_ns)
         raise BulkheadFull(self.name)
 
     def _tell(self, kind: str) -> None:

@@ -101,12 +101,18 @@ class EventLog:
             self.outbox.append(event)
 
     def publish(
-        self, kind: str, error: BaseException | None = None, detail: Detail = None, wait_ms: int | None = None
+        self,
+        kind: str,
+        error: BaseException | None = None,
+        detail: Detail = None,
+        wait_ms: int | None = None,
+        *,
+        duration_ns: int | None = None,
     ) -> None:
         """Note one event and tell the consumers, for policies that hold no lock of their own meanwhile."""
         text = None if error is None else error_text(error)
         with self._lock:
-            self.append(kind, self._clock.now_ns(), None, text, detail, wait_ms)
+            self.append(kind, self._clock.now_ns(), duration_ns, text, detail, wait_ms)
         self.deliver()
 
     def deliver(self) -> None:

@@ -33,12 +33,23 @@ class Protections(Protocol):
 
 
 class Actuator:
-    """The endpoints below /actuator of one service. ready says whether it can do its work now."""
+    """
+    The endpoints below /actuator of one service. ready says whether it can do its work now.
+
+    exposed: what Spring Boot calls management.endpoints.web.exposure.include, `*` or names with commas between;
+    what is not exposed answers 404. Health is always there: whoever starts the service asks for it.
+    """
 
     def __init__(
-        self, protections: Protections, *, ready: Callable[[], Awaitable[bool]], metrics: Callable[[], list[Metric]]
+        self,
+        protections: Protections,
+        *,
+        ready: Callable[[], Awaitable[bool]],
+        metrics: Callable[[], list[Metric]],
+        exposed: str = "*",
     ) -> None:
         self.protections = protections
+        self.exposed = {name.strip() for name in exposed.split(",")}
         self.ready = ready
         self.metrics = metrics
 
@@ -71,7 +82,9 @@ class Actuator:
     async def readiness(self, _: Request) -> Response:
         return _health({"status": await self._readiness()})
 
-    async def prometheus(self, _: Request) -> Response:
+    async def prometheus(self, request: Request) -> Response:
+        if not self._shows("prometheus"):
+            return _not_found(request)
         own = "".join(f"{_series(name, labels)} {value}\n" for name, labels, value in self.metrics())
         return PlainTextResponse(
             self.protections.metrics_text() + own, media_type="text/plain;version=0.0.4;charset=utf-8"
@@ -79,10 +92,15 @@ class Actuator:
 
     async def endpoint(self, request: Request) -> Response:
         path = request.path_params["endpoint"]
+        if not self._shows(path.partition("/")[0]):
+            return _not_found(request)
         try:
             return _json(self.protections.actuator(path))
         except LookupError:
-            return _json({"status": 404, "error": "Not Found", "path": f"/actuator/{path}"}, 404)
+            return _not_found(request)
+
+    def _shows(self, endpoint: str) -> bool:
+        return bool(self.exposed & {"*", endpoint})
 
     async def _readiness(self) -> str:
         return "UP" if await self.ready() else "OUT_OF_SERVICE"
@@ -99,6 +117,10 @@ def _health(body: dict[str, Any]) -> Response:
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(body, status, media_type=_MEDIA_TYPE)
+
+
+def _not_found(request: Request) -> Response:
+    return _json({"status": 404, "error": "Not Found", "path": request.url.path}, 404)
 
 
 def _series(name: str, labels: dict[str, str]) -> str:

@@ -70,7 +70,7 @@ def application(
     def metrics() -> list[Metric]:
         return around.metrics()
 
-    actuator = Actuator(protections, ready=ready, metrics=metrics)
+    actuator = Actuator(protections, ready=ready, metrics=metrics, exposed=settings.exposed)
     inner = Starlette(
         routes=[*routes, *actuator.routes()],
         exception_handlers={Unavailable: _unavailable, Refused: _refused},

@@ -37,6 +37,7 @@ class Settings:
     deadline_s: float  # a request is answered by then, its wait for a worker included
     ledger: Path | None
     idempotency: bool
+    exposed: str = "*"  # endpoints of the actuator that answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def read_settings(service: str, values: Mapping[str, str], *, port: int, keeps_l
         "queue": environment.read("SHOP_QUEUE", "256", _whole(0, 100_000)),
         "deadline_s": environment.read("SHOP_DEADLINE", "1350ms", _span_s),
         "ledger": environment.read("LEDGER", None, Path) if keeps_ledger else None,
+        "exposed": environment.read("management.endpoints.web.exposure.include", "*", str),
         "idempotency": environment.read("SHOP_IDEMPOTENCY", "on", _switch),
     }
     _raise(service, environment)
