@@ -25,7 +25,7 @@ class Connection:
     def answer(self, data, now_ns=2):
         start = 0
         while start < len(data):
-            start, _ = self.exchanges.read_answer(data, start, now_ns)
+            start, _ = self.exchanges.read_answer(data, start, now_ns, now_ns)
 
     def endings(self):
         return [(exchange.path, exchange.status, exchange.ending) for exchange in self.finished]

@@ -7,7 +7,6 @@ Knows the order of requests and answers, not the sockets: the relay tells it wha
 from __future__ import annotations
 
 import re
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -134,8 +133,11 @@ class Exchanges:
         if exchange.method == "CONNECT":
             self.requests = None  # what follows is for the tunnel, unless the answer is a refusal
 
-    def read_answer(self, data: bytes, start: int, now_ns: int) -> tuple[int, int]:
-        """Read upstream bytes up to the next boundary; needs an open exchange. Raises NotHttpError."""
+    def read_answer(self, data: bytes, start: int, now_ns: int, passed_ns: int) -> tuple[int, int]:
+        """
+        Read upstream bytes, which came at now_ns and were passed on at passed_ns, up to the next boundary; needs an
+        open exchange. Raises NotHttpError.
+        """
         framing = self.answers
         assert framing is not None
         exchange = self.open[0]
@@ -149,12 +151,12 @@ class Exchanges:
             exchange.status = framing.status
             exchange.head_ns = now_ns
         if event & END:
-            self._answered(framing, exchange)
+            self._answered(framing, exchange, passed_ns)
         return stop, event
 
-    def _answered(self, framing: ResponseFraming, exchange: Exchange) -> None:
+    def _answered(self, framing: ResponseFraming, exchange: Exchange, passed_ns: int) -> None:
         self.open.popleft()
-        self.end(exchange, ANSWERED, time.monotonic_ns())
+        self.end(exchange, ANSWERED, passed_ns)
         if exchange.method == "CONNECT" and framing.status >= 300:
             self.requests = RequestFraming()
         elif exchange.method == "CONNECT" or framing.status == 101:

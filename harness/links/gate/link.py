@@ -13,6 +13,7 @@ from harness.clock import NS_PER_S
 from harness.links.gate.config import GateLink
 from harness.links.gate.exchanges import Exchange, LinkCounters
 from harness.links.gate.faults import Decision, FaultSpec, LinkFaults
+from harness.links.gate.later import ReadingLater
 from harness.links.gate.log import WireLog
 from harness.links.gate.relay import Relay
 from harness.links.gate.sides import ClientSide, UpstreamSide
@@ -23,10 +24,19 @@ BACKLOG = 1024  # connections the machine keeps waiting for us; a burst must not
 class Link:
     """See the module. `numbers` gives connections their numbers, unique over all links of the gate."""
 
-    def __init__(self, spec: GateLink, log: WireLog, loop: asyncio.AbstractEventLoop, numbers: Iterator[int]) -> None:
+    def __init__(
+        self,
+        spec: GateLink,
+        *,
+        log: WireLog,
+        later: ReadingLater,
+        loop: asyncio.AbstractEventLoop,
+        numbers: Iterator[int],
+    ) -> None:
         self.name = spec.name
         self.protocol = spec.protocol
         self.log = log
+        self.later = later
         self.loop = loop
         self.counters = LinkCounters()
         self.faults = LinkFaults()
@@ -69,6 +79,7 @@ class Link:
 
     def fault_on(self, name: str, spec: FaultSpec) -> None:
         """Switch a fault on, or renew it; it goes by itself when it expires."""
+        self.later.catch_up()  # from here on each request is decided as it comes
         self.faults.switch_on(name, spec)
         if spec.expires_ns is not None:
             left_s = max(0.0, (spec.expires_ns - time.monotonic_ns()) / NS_PER_S)
@@ -89,6 +100,7 @@ class Link:
 
     def status(self) -> dict[str, Any]:
         """Counts for `status` and probes."""
+        self.later.catch_up()
         return {
             "connections": self.counters.connections,
             "connections_open": len(self.relays),
@@ -99,6 +111,7 @@ class Link:
 
     def close(self) -> None:
         """Stop listening and end every connection."""
+        self.later.catch_up()
         if self._server is not None:
             self._server.close()
         for relay in list(self.relays):

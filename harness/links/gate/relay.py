@@ -35,7 +35,7 @@ class Relay:
     """See the module. The sides call in with what happened on their connection; nothing here waits."""
 
     __slots__ = (
-        "_early", "_eof_waits", "_kept", "_not_reading", "_resume", "_stall_names", "_stall_timer", "_unsent",
+        "_client_spoke", "_early", "_eof_waits", "_kept", "_not_reading", "_resume", "_stall_names", "_stall_timer", "_unsent",
         "_unstamped", "_waiting", "bytes_down", "bytes_up", "client", "client_eof", "closed_by", "closed_ns", "connect_task",
         "connected_ns", "ending", "exchanges", "link", "number", "opened_ns", "over", "resetting", "sides_open",
         "upstream", "upstream_eof",
@@ -70,6 +70,7 @@ class Relay:
         self._early = bytearray()  # answer bytes that came before their request
         self._eof_waits = False  # the client closed while something was held
         self._not_reading = 0
+        self._client_spoke = False
 
     # -- from the client
 
@@ -88,25 +89,35 @@ class Relay:
         if exchanges.requests is None:
             self._send_up(data)
         elif self.link.faults or self._kept or exchanges.own_answers:
+            self._client_spoke = True
             self._sift(data, now_ns)
-        else:
+            self._read_early()
+        elif self.upstream is None:
             self._send_up(data)
-            self._read_along(data, now_ns)
-        if self._early and exchanges.open:
-            early, self._early = bytes(self._early), bytearray()
-            self._read_answers(early, pass_on=False)
+            self.link.later.add(self, True, data, now_ns, 0)
+        else:
+            self.upstream.write(data)
+            self.link.later.add(self, True, data, now_ns, time.monotonic_ns())
 
-    def _read_along(self, data: bytes, now_ns: int) -> None:
+    def read_requests(self, data: bytes, came_ns: int, passed_ns: int) -> None:
         """All of data has gone on already; see which requests it holds."""
         exchanges = self.exchanges
+        self._client_spoke = True
         start, length = 0, len(data)
         try:
             while start < length and exchanges.requests is not None:
-                start, event = exchanges.read_request(data, start, now_ns)
+                start, event = exchanges.read_request(data, start, came_ns)
                 if event & HEAD:
-                    self._stamp_forwarded(exchanges.open[-1])
+                    self._stamp_forwarded(exchanges.open[-1], passed_ns)
         except NotHttpError:
             exchanges.requests = None
+        self._read_early()
+
+    def _read_early(self) -> None:
+        if self._early and self.exchanges.open:
+            early, self._early = bytes(self._early), bytearray()
+            now_ns = time.monotonic_ns()
+            self.read_answers(early, now_ns, now_ns)
 
     def _sift(self, data: bytes, now_ns: int) -> None:
         """Hold each request until its head is complete, then do with it what the faults that are on say."""
@@ -143,7 +154,7 @@ class Relay:
         self._kept += piece
         if head_has_gone:  # it had begun before the fault was switched on
             self._release_kept()
-            self._stamp_forwarded(exchange)
+            self._stamp_forwarded(exchange, time.monotonic_ns())
             return
         decision = self.link.decide(exchange)
         exchange.faults = decision.names
@@ -174,7 +185,7 @@ class Relay:
         """The request is decided and was held long enough."""
         if exchange.own_answer is None:
             self._release_kept()
-            self._stamp_forwarded(exchange)
+            self._stamp_forwarded(exchange, time.monotonic_ns())
             return
         if exchange.ending:
             return  # the upstream closed the connection meanwhile
@@ -258,11 +269,11 @@ class Relay:
             if len(self._unsent) > HELD_BYTES_MAX:
                 self._stop_reading_client(_HELD)
 
-    def _stamp_forwarded(self, exchange: Exchange) -> None:
-        if self.upstream is not None:
-            exchange.forwarded_ns = time.monotonic_ns()
-        else:
+    def _stamp_forwarded(self, exchange: Exchange, passed_ns: int) -> None:
+        if self.connected_ns is None:
             self._unstamped.append(exchange)
+        else:
+            exchange.forwarded_ns = max(passed_ns, self.connected_ns)
 
     # -- from the upstream
 
@@ -287,6 +298,7 @@ class Relay:
 
     def upstream_refused(self) -> None:
         """Nobody took the connection: the client gets a reset, and the attempt is on record."""
+        self.link.later.catch_up()
         if self.over:
             return
         self.exchanges.refused(self.opened_ns, time.monotonic_ns(), count_it=self.link.protocol != "raw")
@@ -298,31 +310,35 @@ class Relay:
         client = self.client
         if client is None:
             return
+        now_ns = time.monotonic_ns()
         if self.exchanges.own_answers:
-            self._read_answers(data, pass_on=True)
+            self.read_answers(data, now_ns, now_ns, pass_on=True)
             return
         client.write(data)
-        if self.exchanges.answers is not None:
-            self._read_answers(data, pass_on=False)
+        if self.exchanges.answers is None:
+            return
+        if self.link.faults:
+            self.read_answers(data, now_ns, time.monotonic_ns())
+        else:
+            self.link.later.add(self, False, data, now_ns, time.monotonic_ns())
 
-    def _read_answers(self, data: bytes, *, pass_on: bool) -> None:
+    def read_answers(self, data: bytes, came_ns: int, passed_ns: int, *, pass_on: bool = False) -> None:
         """Read answers along; with pass_on pass each on by itself, so that one of our own can come in between."""
         exchanges = self.exchanges
         client = self.client
-        assert client is not None
-        start, length, now_ns = 0, len(data), time.monotonic_ns()
+        start, length = 0, len(data)
         while start < length and not self.over:
             if exchanges.answers is None or not exchanges.open:
-                if pass_on:
+                if pass_on and client is not None:
                     client.write(data[start:])
                 self._unasked(data[start:])
                 break
             try:
-                stop, event = exchanges.read_answer(data, start, now_ns)
+                stop, event = exchanges.read_answer(data, start, came_ns, passed_ns)
             except NotHttpError:
                 self._stop_reading_along()
                 continue
-            if pass_on:
+            if pass_on and client is not None:
                 client.write(data[start:stop])
             start = stop
             if exchanges.answers is None:
@@ -336,7 +352,7 @@ class Relay:
         """Bytes that answer no request we saw: a protocol in which the server speaks first, or an early farewell."""
         if self.exchanges.answers is None:
             return
-        greeting = self.link.protocol == "auto" and self.bytes_up == 0 and not self._early
+        greeting = self.link.protocol == "auto" and not self._client_spoke and not self._early
         if (greeting and not b"HTTP/".startswith(data[:5])) or len(self._early) + len(data) > HELD_BYTES_MAX:
             self._early.clear()
             self._stop_reading_along()
@@ -395,6 +411,7 @@ class Relay:
 
     def client_ended(self) -> None:
         """The client sends no more (it closed, or closed its half)."""
+        self.link.later.catch_up()
         self._first_to_close("client")
         self.client_eof = True
         self.exchanges.client_left(time.monotonic_ns())
@@ -413,6 +430,7 @@ class Relay:
 
     def upstream_ended(self) -> None:
         """The upstream sends no more."""
+        self.link.later.catch_up()
         self._first_to_close("upstream")
         self.upstream_eof = True
         self.exchanges.upstream_closed(time.monotonic_ns())
@@ -426,6 +444,7 @@ class Relay:
 
     def client_lost(self, error: Exception | None) -> None:
         """The client's connection is gone: we closed it, or it was reset."""
+        self.link.later.catch_up()
         self.client = None
         if not self.over:
             self._first_to_close("client")
@@ -437,6 +456,7 @@ class Relay:
 
     def upstream_lost(self, error: Exception | None) -> None:
         """The upstream's connection is gone: we closed it, or it was reset."""
+        self.link.later.catch_up()
         self.upstream = None
         if not self.over:
             self._first_to_close("upstream")

@@ -15,6 +15,7 @@ from harness.links.base import Address
 from harness.links.gate.config import GateConfig
 from harness.links.gate.control import ControlServer
 from harness.links.gate.lag import TICK_S, Lag
+from harness.links.gate.later import ReadingLater
 from harness.links.gate.link import Link
 from harness.links.gate.log import WireLog
 
@@ -34,8 +35,12 @@ class Gate:
             self._log = WireLog(SpoolWriter(config.spool))
         except OSError as error:
             raise SetUpError(f"the gate cannot write its spool {config.spool}: {error}") from error
+        self._later = ReadingLater(self._loop)
         numbers = itertools.count(1)
-        self.links = {spec.name: Link(spec, self._log, self._loop, numbers) for spec in config.links}
+        self.links = {
+            spec.name: Link(spec, log=self._log, later=self._later, loop=self._loop, numbers=numbers)
+            for spec in config.links
+        }
         self.stopped = asyncio.Event()
         self._control = ControlServer(self, config.token)
         self._lag = Lag()
@@ -93,11 +98,13 @@ class Gate:
         self._timers["tick"] = self._loop.call_later(TICK_S, self._tick)
 
     def _flush(self) -> None:
+        self._later.catch_up()
         self._log.flush()
         self._timers["flush"] = self._loop.call_later(FLUSH_S, self._flush)
 
     def _report(self) -> None:
         self._tell_lag("gate.lag", self._lag.summary())
+        self._later.catch_up()
         now_ns = time.monotonic_ns()
         for name, link in self.links.items():
             ended = link.counters.exchanges
