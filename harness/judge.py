@@ -46,7 +46,8 @@ def _answer(promise: Promise, evidence: Evidence) -> CheckResult:
     try:
         result = CHECKS[promise.check](promise, evidence)
     except InputError as error:
-        return inconclusive(promise, title=promise.check, reason=str(error))
+        reason = f"{error} ({error.hint})" if error.hint else str(error)
+        return inconclusive(promise, title=promise.check, reason=reason)
     except Exception as error:  # a bug in a check must never become a pass, nor hide the other checks
         reason = f"the check itself failed, which is a bug: {type(error).__name__}: {error}"
         return inconclusive(promise, title=promise.check, reason=reason)
@@ -63,11 +64,15 @@ def _missing(promise: Promise, evidence: Evidence) -> list[str]:
     """What a check rests on and the run could not prove."""
     named = speaks_of(promise, evidence)
     return [
-        f"{receipt.kind} {receipt.subject} {receipt.status}: {receipt.sentence}"
+        f"{_named(receipt)} {receipt.status}: {receipt.sentence}"
         for receipt in evidence.receipts.all
         if receipt.verdict is not Verdict.PASS
         and (receipt.kind in _WHOLE_RUN or (receipt.kind == "fault" and receipt.subject in named))
     ]
+
+
+def _named(receipt: Receipt) -> str:
+    return receipt.kind if receipt.kind == receipt.subject else f"{receipt.kind} {receipt.subject}"
 
 
 # -- the run's verdict -----------------------------------------------------------------------------------------
@@ -98,7 +103,7 @@ def _reason(overall: Verdict, checks: list[CheckResult], receipts: Iterable[Rece
     if overall is Verdict.INCONCLUSIVE:
         for receipt in receipts:
             if receipt.verdict is overall:
-                return f"{receipt.kind} {receipt.subject}, {receipt.status}: {receipt.sentence}"
+                return f"{_named(receipt)}, {receipt.status}: {receipt.sentence}"
     decisive = next(check for check in checks if check.verdict is overall)
     where = "" if decisive.window in decisive.title else f" ({decisive.window})"
     return f"{decisive.title}{where}: {decisive.reason}"
