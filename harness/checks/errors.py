@@ -24,7 +24,8 @@ def judge(promise: Errors, evidence: Evidence) -> CheckResult:
     strangers = selection.count(codes)
     any_error = selection.count(evidence.outcomes)
     forbidden = judge_share(strangers.samples, strangers.bad, strangers.pending, 0.0)
-    often = judge_share(any_error.samples, any_error.bad, any_error.pending, promise.at_most)
+    undecided = any_error.pending if promise.at_most < 1 else 0  # with no bound there is nothing left to decide
+    often = judge_share(any_error.samples, any_error.bad, undecided, promise.at_most)
     decisive = forbidden if _chooses(promise) and forbidden.verdict.gravity >= often.verdict.gravity else often
     seen = ", ".join(f"{times} {kind}" for kind, times in kinds.most_common(6)) or "no error"
     reason = f"{seen} among {any_error.samples} requests"

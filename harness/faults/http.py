@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from harness.faults.base import Fault, World
+from harness.units import show_share
 from harness.words import Link, Share
 
 
@@ -62,6 +63,6 @@ class HttpFault(Fault):
         elif self.every:
             count = f"one request in {self.every}"
         elif self.share is not None:
-            count = f"{self.share:.4g} of the requests"
+            count = f"{show_share(self.share)} of the requests"
         route = " ".join([*(["/".join(self.methods)] if self.methods else []), *([self.path] if self.path else [])])
         return f"{count} {f'({route}) ' if route else ''}on {self.link}"

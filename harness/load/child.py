@@ -31,6 +31,7 @@ import locust.main  # noqa: E402
 from locust.env import Environment  # noqa: E402
 from locust.exception import StopUser  # noqa: E402
 
+from harness.children import ask_for_priority  # noqa: E402
 from harness.clock import NS_PER_S  # noqa: E402
 from harness.errors import HarnessError  # noqa: E402
 from harness.load import person_file  # noqa: E402
@@ -175,6 +176,7 @@ def main(arguments: list[str]) -> None:
     config = LoadConfig.from_json(json.loads(Path(arguments[0]).read_text("utf-8")))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket for each request in flight
+    ask_for_priority()
     home = Housekeeping(config, engine=f"locust {locust.__version__}")
     MODELS[config.model](home)
     home.leave()

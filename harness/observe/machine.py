@@ -19,7 +19,7 @@ PERIOD_S = 0.5
 
 
 class MachineObserver:
-    """Every 0.5 s: busy share of the machine, cores used by the services, and by everything else."""
+    """Every 0.5 s: cores used by the services, by the harness itself, and by everybody else."""
 
     def __init__(self, processes: Callable[[], Mapping[str, psutil.Process]], add: Add, clock: Clock) -> None:
         self._processes = processes
@@ -44,14 +44,32 @@ class MachineObserver:
         cores = psutil.cpu_count() or 1
         busy = psutil.cpu_percent() / 100 * cores
         services = sum(used.values())
+        harness = self._harness(span_s)
         data = {
             "cores": cores,
             "busy_cores": round(busy, 3),
             "services_cores": round(services, 3),
-            "other_cores": round(max(0.0, busy - services), 3),
+            "harness_cores": round(harness, 3),
+            "other_cores": round(max(0.0, busy - services - harness), 3),
             "load_average": os.getloadavg()[0],
         }
         self._add("probes", (now_ns, "machine", "machine", 1, json.dumps(data)))
+
+    def _harness(self, span_s: float) -> float:
+        """Cores that the runner and its other children used since the last look: gate, Toxiproxy, load, watchdog."""
+        services = {process.pid for process in self._processes().values()}
+        seconds = 0.0
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            if process.pid in services:
+                continue
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                continue
+            key = f"pid {process.pid}"
+            seconds += times.user + times.system - self._cpu_s.get(key, times.user + times.system)
+            self._cpu_s[key] = times.user + times.system
+        return max(0.0, seconds) / span_s if span_s > 0 else 0.0
 
     def _service(self, name: str, process: psutil.Process, span_s: float, now_ns: int) -> float:
         """Write down one service; returns the cores it used since the last look."""

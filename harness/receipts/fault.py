@@ -63,7 +63,9 @@ def judge_fault(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan |
     if calls.injecting_ns is None or calls.injected_ns is None:
         return receipt_of(calls, "NO EVIDENCE", "the run ended before it was injected"), None
     case = _case_of(record, calls)
-    by_call = FaultSpan(start=case.start, end=case.end, how="by call")
+    # The gate does its own faults between two requests, at the instant of the call: nothing is left to measure.
+    how = "by the gate" if calls.fault.family == "http" else "by call"
+    by_call = FaultSpan(start=case.start, end=case.end, how=how)
     if case.mark.counted is not None:
         return _judge_counted(case), by_call
     return _judge_rows(case, by_call)
@@ -139,8 +141,9 @@ def _speaks_of(mark: Mark, exchange: Exchange) -> bool:
 
 
 def _span(exchange: Exchange, record: Record) -> int:
+    """How long the exchange took. An answer that came after its client had gone counts: it shows the whole delay."""
     end_ns = exchange.ended_ns if exchange.ended_ns is not None else record.load_ended_ns
-    return max(0, end_ns - exchange.arrived_ns)
+    return max(0, end_ns - exchange.arrived_ns, (exchange.head_ns or 0) - exchange.arrived_ns)
 
 
 def _unanswered(exchange: Exchange) -> bool:
@@ -266,7 +269,8 @@ def _judge_rows(case: _Case, by_call: FaultSpan) -> tuple[Receipt, FaultSpan | N
     }
     if (lack := _lack(case, judged)) is not None:
         return receipt_of(case.calls, "NO EVIDENCE", lack, numbers), by_call
-    share = affected_share(_slices(case.before), _slices(judged))
+    signed = case.calls.fault.family == "http"  # the gate writes the fault's name into the rows it touched
+    share = affected_share(None if signed else _slices(case.before), _slices(judged))
     edges = _edges(case, share)
     delay_ns, at_least = _delay(case)
     numbers |= {"share": round(share.share, 4), "share_lower": round(share.lower, 4)}
@@ -283,7 +287,7 @@ def _judge_rows(case: _Case, by_call: FaultSpan) -> tuple[Receipt, FaultSpan | N
     said = _said(case, share, delay_ns, at_least=at_least)
     if trouble:
         return receipt_of(case.calls, "UNCLEAR", f"{'; '.join(trouble)} ({said})", numbers), span
-    how = "" if span.how == "measured" else "; too few crossed to see its edges, so the calls' own instants bound it"
+    how = "" if span.how != "by call" else "; too few crossed to see its edges, so the calls' own instants bound it"
     return receipt_of(case.calls, "APPLIED", said + how, numbers), span
 
 
@@ -316,8 +320,8 @@ def _slices(rows: list[Row]) -> list[tuple[int, int]]:
 
 
 def _edges(case: _Case, share: AffectedShare) -> Edges | None:
-    if case.unit == "connections":
-        return None  # a connection has no instant at which it passes
+    if case.unit == "connections" or case.calls.fault.family == "http":
+        return None  # a connection has no instant at which it passes; the gate's own faults need none
     points = sorted(
         (row.start_ns + min(row.span_ns, case.base_ns) if row.affected else row.start_ns + row.span_ns, row.affected)
         for row in case.rows

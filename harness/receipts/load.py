@@ -7,14 +7,13 @@ The generator's own schedule error decides (measured: below 10 ms at p99 the noi
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.clock import NS_PER_MS
 from harness.journal.columns import ABSENT, RequestColumns
 from harness.receipts.base import FOREVER_NS, Record
+from harness.receipts.machine import attribution
 from harness.scenario.model import Scenario
 from harness.scenario.promises import Latency
 from harness.statistics import nearest_rank
@@ -70,7 +69,7 @@ def judge_load(record: Record, promised: Scenario) -> Receipt:
     )
     if finding.breaches:
         blame = all(finding.machine)
-        text = "; ".join(finding.breaches) + (f"{_attribution(record)}" if blame else "")
+        text = "; ".join(finding.breaches) + (f"{attribution(record)}" if blame else "")
         return _receipt("INVALID", text + model, numbers, blame=blame)
     return _receipt("VALID", _said(numbers, len(late), intended) + model, numbers, blame=False)
 
@@ -140,37 +139,17 @@ def _judge_generator(record: Record, finding: _Finding, told: dict[str, Any], nu
     cpu = told.get("cpu_share_max")
     if cpu is not None and cpu > CPU_LIMIT:
         finding.add(f"the load generator used {cpu:.2f} of its core (limit {CPU_LIMIT})", machine=True)
-    lags = [data["p99_ms"] for kind in ("gate.lag", "gate.ended") for _, _, data in record.events_of(kind)
-            if data.get("p99_ms") is not None]  # fmt: skip
-    if lags:
-        numbers["gate_lag_p99_ms"] = round(max(lags), 3)
-        if max(lags) > GATE_LAG_LIMIT_MS:
-            finding.add(f"the gate lagged {max(lags):.1f} ms at p99 (limit {GATE_LAG_LIMIT_MS:.0f} ms)", machine=True)
+    lag = _gate_lag_ms(record)
+    if lag is not None:
+        numbers["gate_lag_p99_ms"] = round(lag, 3)
+        if lag > GATE_LAG_LIMIT_MS:
+            finding.add(f"the gate lagged {lag:.1f} ms at p99 (limit {GATE_LAG_LIMIT_MS:.0f} ms)", machine=True)
     started = record.events_of("load.started")
     test = told.get("self_test", started[-1][2].get("self_test") if started else None)
     if test is False or (isinstance(test, dict) and test.get("ok") is False):
         wrong = test.get("wrong") if isinstance(test, dict) else None
         detail = "; ".join(map(str, wrong)) if wrong else "it failed"
         finding.add(f"the client's self-test failed, it may hide retries: {detail}", machine=False)
-
-
-def _attribution(record: Record) -> str:
-    """Who used the processors, for a person who wonders."""
-    sql = "SELECT data FROM probes WHERE observer = 'machine' AND ok AND t_ns >= ? AND t_ns <= ?"
-    samples = [json.loads(text) for (text,) in record.reader.rows(sql, (record.t0_ns, record.load_ended_ns))]
-    samples = [s for s in samples if s.get("busy_cores") is not None]
-    if not samples:
-        return ": this machine could not send the load on time"
-    mean: dict[str, float] = defaultdict(float)
-    for sample in samples:
-        for key in ("busy_cores", "services_cores", "other_cores", "cores"):
-            mean[key] += sample.get(key, 0) / len(samples)
-    busy = max(mean["busy_cores"], 1e-9)
-    if mean["services_cores"] > 0.8 * busy:
-        who = f"the system under test used {mean['services_cores']:.1f} of {mean['cores']:.0f} cores"
-    else:
-        who = f"other processes used {mean['other_cores']:.1f} of {mean['cores']:.0f} cores"
-    return f": this machine could not send the load on time ({who})"
 
 
 def _said(numbers: dict[str, Any], sent: int, intended: int) -> str:
@@ -181,3 +160,12 @@ def _said(numbers: dict[str, Any], sent: int, intended: int) -> str:
             f" p99 {numbers['schedule_error_p99_ms']:.1f} ms"
         )
     return text + (f", {numbers['dropped']} dropped" if numbers["dropped"] else "")
+
+
+def _gate_lag_ms(record: Record) -> float | None:
+    """The gate's p99 over the whole run, which it says at its end; of a gate that never did, its worst second's."""
+    for kind in ("gate.ended", "gate.lag"):
+        lags = [float(p99) for _, _, data in record.events_of(kind) if (p99 := data.get("p99_ms")) is not None]
+        if lags:
+            return max(lags)
+    return None

@@ -13,6 +13,7 @@ from typing import Any
 from harness.clock import NS_PER_S
 from harness.journal.columns import BAD, GOOD
 from harness.receipts.base import Record, between, objective_codes
+from harness.receipts.machine import strangers_busy
 from harness.statistics import backlog_grows, judge_share, median, trend, warm_up_end
 from harness.units import show_duration, show_share
 from harness.verdict import Receipt, Verdict
@@ -44,14 +45,15 @@ def judge_steady_state(record: Record) -> Receipt | None:
     first_ns = record.t0_ns + round(trimmed_s * NS_PER_S)
     if unwell := _broken_objective(record, first_ns, end_ns):
         return _receipt("NOT HEALTHY", f"the system was not healthy before the fault: {unwell}", numbers)
+    crowded = strangers_busy(record, start_ns, end_ns)
     if moving := _moving(kept, trimmed_s, end_s, numbers):
-        return _receipt("MOVING", moving, numbers)
+        return _receipt("MOVING", moving, numbers, crowded=crowded)
     if piling := _backlog(record, first_ns, end_ns):
-        return _receipt("OVERLOADED", piling, numbers)
+        return _receipt("OVERLOADED", piling, numbers, crowded=crowded)
     return _receipt("HEALTHY", _said(record, count, end_s - trimmed_s, kept), numbers)
 
 
-def _receipt(status: str, sentence: str, numbers: dict[str, Any]) -> Receipt:
+def _receipt(status: str, sentence: str, numbers: dict[str, Any], *, crowded: bool = False) -> Receipt:
     return Receipt(
         kind="steady_state",
         subject="before the first fault",
@@ -59,6 +61,7 @@ def _receipt(status: str, sentence: str, numbers: dict[str, Any]) -> Receipt:
         status=status,
         sentence=sentence,
         numbers=numbers,
+        machine_to_blame=crowded,
     )
 
 

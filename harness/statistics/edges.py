@@ -25,9 +25,12 @@ class AffectedShare:
     during: float
 
 
-def affected_share(before: Sequence[tuple[int, int]], during: Sequence[tuple[int, int]]) -> AffectedShare:
-    """Abbott's corrected share. Both arguments: (rows, affected rows) of equal time slices; neither may be empty."""
-    steady, steady_low, steady_high = _share(before)
+def affected_share(before: Sequence[tuple[int, int]] | None, during: Sequence[tuple[int, int]]) -> AffectedShare:
+    """
+    Abbott's corrected share. Both arguments: (rows, affected rows) of equal time slices; neither may be empty.
+    before: None where nothing but the fault can make a row look affected, so that there is no background.
+    """
+    steady, steady_low, steady_high = (0.0, 0.0, 0.0) if before is None else _share(before)
     hurt, hurt_low, hurt_high = _share(during)
 
     def beyond(affected: float, background: float) -> float:
