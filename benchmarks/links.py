@@ -1,10 +1,11 @@
 """
 What a link costs: one small request over one kept-alive connection, on four ways.
 
-    python benchmarks/links.py [--toxiproxy PATH] [--rounds 5] [--requests 1500]
+    python benchmarks/links.py [--toxiproxy PATH] [--rounds 60] [--requests 100]
 
-direct, through Toxiproxy, through the gate, and through both as in a run. Within a round the ways come in a shuffled
-order, so that what else the machine does hits none of them more. Prints a table and one line of JSON; exits 1 when the
+direct, through Toxiproxy, through the gate, and through both as in a run. Rounds are short and the ways come in a
+shuffled order within each, so that what else the machine does hits none of them more; what a way adds is the median
+over the rounds of the difference within one round. Prints a table and one line of JSON; exits 1 when the
 gate adds as much as Toxiproxy does, 4 when there is no Toxiproxy.
 """
 
@@ -192,15 +193,22 @@ def summary(ways: list[Way], cpu_us: float) -> dict[str, object]:
     """Medians over the rounds, and what gate and Toxiproxy add to the median request."""
     p50 = {way.name: statistics.median(way.p50_us) for way in ways}
     p99 = {way.name: statistics.median(way.p99_us) for way in ways}
-    toxiproxy_adds = p50["toxiproxy"] - p50["direct"]
-    gate_adds = p50["gate+toxiproxy"] - p50["toxiproxy"]
+    by_name = {way.name: way for way in ways}
+
+    def adds(more: str, less: str) -> float:
+        """What one way costs more than another: both within the same round, so in the same weather."""
+        rounds = zip(by_name[more].p50_us, by_name[less].p50_us, strict=True)
+        return statistics.median(a - b for a, b in rounds)
+
+    toxiproxy_adds = adds("toxiproxy", "direct")
+    gate_adds = adds("gate+toxiproxy", "toxiproxy")
     return {
         "benchmark": "links",
         "p50_us": {name: round(value, 1) for name, value in p50.items()},
         "p99_us": {name: round(value, 1) for name, value in p99.items()},
         "toxiproxy_adds_us": round(toxiproxy_adds, 1),
         "gate_adds_us": round(gate_adds, 1),
-        "gate_alone_adds_us": round(p50["gate"] - p50["direct"], 1),
+        "gate_alone_adds_us": round(adds("gate", "direct"), 1),
         "ratio": round(gate_adds / toxiproxy_adds, 3),
         "gate_cpu_us_per_request": round(cpu_us, 1),
     }
@@ -232,8 +240,8 @@ def main() -> int:
     """Exit code 0: the gate adds less than Toxiproxy; 1: it does not; 4: there is no Toxiproxy."""
     parser = argparse.ArgumentParser(description="what a link costs")
     parser.add_argument("--toxiproxy", help="the toxiproxy-server to measure; default: the one the harness uses")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=1500, help="on each way in each round")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--requests", type=int, default=100, help="on each way in each round")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

@@ -26,30 +26,26 @@ NEVER_ANSWERED = "never_answered"
 class Exchange:
     """One request and its answer; the columns of `wire`, and what the gate still has to do about it."""
 
-    __slots__ = (
-        "arrived_ns", "ended_ns", "ending", "faults", "forwarded_ns", "head_ns", "in_flight", "keep_alive", "left_ns",
-        "method", "number", "own_answer", "path", "ready", "request_bytes", "response_bytes", "status", "trace",
-    )  # fmt: skip
+    method: str | None = None  # plain class attributes: most exchanges change few of them, and a new one is cheap
+    path: str | None = None
+    trace: str | None = None
+    keep_alive = True
+    in_flight = 0
+    request_bytes = 0
+    response_bytes = 0
+    status = 0
+    forwarded_ns: int | None = None
+    head_ns: int | None = None
+    ended_ns: int | None = None
+    left_ns: int | None = None  # the client closed its side before the answer was complete
+    ending = ""
+    faults: tuple[str, ...] = ()
+    own_answer: FaultSpec | None = None  # the gate answers or cuts it, the upstream never sees it
+    ready = False  # and all of the request has come
 
     def __init__(self, number: int, arrived_ns: int) -> None:
         self.number = number
         self.arrived_ns = arrived_ns
-        self.method: str | None = None
-        self.path: str | None = None
-        self.trace: str | None = None
-        self.keep_alive = True
-        self.in_flight = 0
-        self.request_bytes = 0
-        self.response_bytes = 0
-        self.status = 0
-        self.forwarded_ns: int | None = None
-        self.head_ns: int | None = None
-        self.ended_ns: int | None = None
-        self.left_ns: int | None = None  # the client closed its side before the answer was complete
-        self.ending = ""
-        self.faults: tuple[str, ...] = ()
-        self.own_answer: FaultSpec | None = None  # the gate answers or cuts it, the upstream never sees it
-        self.ready = False  # and all of the request has come
 
 
 class LinkCounters:

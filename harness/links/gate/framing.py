@@ -34,15 +34,12 @@ class Phase(Enum):
 class Framing:
     """One direction. Feed it with advance(); the attributes hold what the last complete head said."""
 
-    __slots__ = ("_chunked", "_content_length", "_head_bytes", "_is_chunked", "_left", "_parser", "_tail", "phase")
+    __slots__ = ("_chunked", "_head", "_left", "_parser", "phase")
 
     def __init__(self) -> None:
         self.phase = Phase.START
-        self._tail = b""
-        self._head_bytes = 0
+        self._head = bytearray()  # of a head that came in pieces
         self._left = 0
-        self._content_length = -1
-        self._is_chunked = False
         self._chunked: ChunkedBody | None = None
 
     def advance(self, data: bytes, start: int) -> tuple[int, int]:
@@ -51,8 +48,10 @@ class Framing:
         end of each head and of each message, else at the end of data. Raises NotHttpError.
         """
         phase = self.phase
-        if phase is Phase.START or phase is Phase.HEAD:
-            return self._advance_head(data, start)
+        if phase is Phase.START:
+            return self._begin(data, start)
+        if phase is Phase.HEAD:
+            return self._go_on(data, start)
         if phase is Phase.LENGTH:
             stop = min(len(data), start + self._left)
             self._left -= stop - start
@@ -63,87 +62,78 @@ class Framing:
             return stop, self._end() if self._chunked.complete else NOTHING
         return len(data), NOTHING
 
-    def _advance_head(self, data: bytes, start: int) -> tuple[int, int]:
-        search = start
-        if self.phase is Phase.START:
-            search = _after_blank_lines(data, start)
-            if search == len(data):
-                return search, NOTHING
-            self._begin()
-        stop = self._head_end(data, search)
-        complete = stop > 0
-        stop = stop if complete else len(data)
-        self._head_bytes += stop - search
-        if self._head_bytes > LONGEST_HEAD_BYTES:
-            raise NotHttpError(f"a head of more than {LONGEST_HEAD_BYTES} bytes")
+    def _begin(self, data: bytes, start: int) -> tuple[int, int]:
+        if data[start] in b"\r\n":
+            start = _after_blank_lines(data, start)
+            if start == len(data):
+                return start, NOTHING
+        self._parser = self._new_parser()
+        stop = data.find(b"\r\n\r\n", start) + 4
+        if stop >= 4:  # nearly always a head comes in one piece
+            head = data if start == 0 and stop == len(data) else data[start:stop]
+            _check_length(head)
+            self._parse(head)
+            return stop, HEAD | self._after_head(head)
+        self.phase = Phase.HEAD
+        self._head = bytearray(data[start:])
+        self._parse(data[start:])
+        return len(data), NOTHING
+
+    def _go_on(self, data: bytes, start: int) -> tuple[int, int]:
+        """More of a head; the empty line that ends it may have begun in earlier bytes."""
+        earlier = len(self._head)
+        self._head += data[start:]
+        found = self._head.find(b"\r\n\r\n", max(0, earlier - 3))
+        if found < 0:
+            _check_length(self._head)
+            self._parse(data[start:])
+            return len(data), NOTHING
+        stop = start + found + 4 - earlier
+        self._parse(data[start:stop])
+        head = bytes(self._head[: found + 4])
+        self._head = bytearray()
+        return stop, HEAD | self._after_head(head)
+
+    def _parse(self, piece: bytes) -> None:
         try:
-            self._parser.feed_data(data if search == 0 and stop == len(data) else data[search:stop])
+            self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             pass  # only an offer until the answer accepts it
         except httptools.HttpParserError as error:
             raise NotHttpError(str(error)) from error
-        if not complete:
-            return stop, NOTHING
-        return stop, HEAD | self._after_head()
 
-    def _head_end(self, data: bytes, start: int) -> int:
-        """Just after the empty line that ends the head, which may have begun in earlier bytes; 0: not in data."""
-        if self._tail:
-            joined = self._tail + data[start : start + 3]
-            found = joined.find(b"\r\n\r\n")
-            if found >= 0:
-                return start + found + 4 - len(self._tail)
-        found = data.find(b"\r\n\r\n", start)
-        if found >= 0:
-            return found + 4
-        self._tail = (self._tail + data[max(start, len(data) - 3) :])[-3:]
-        return 0
-
-    def _begin(self) -> None:
-        self.phase = Phase.HEAD
-        self._tail = b""
-        self._head_bytes = 0
-        self._content_length = -1
-        self._is_chunked = False
-        self._parser = self._new_parser()
-
-    def _after_head(self) -> int:
-        self.phase = self._body()
-        if self.phase is Phase.CHUNKED:
+    def _after_head(self, head: bytes) -> int:
+        lowered = head.lower()
+        self._head_complete(lowered)
+        self.phase = phase = self._body(lowered)
+        if phase is Phase.START:
+            return END
+        if phase is Phase.CHUNKED:
             self._chunked = ChunkedBody()
-        elif self.phase is Phase.LENGTH:
-            self._left = self._content_length
-        return END if self.phase is Phase.START else NOTHING
+        return NOTHING
+
+    def _by_headers(self, lowered: bytes, otherwise: Phase) -> Phase:
+        """What follows a head whose headers say so."""
+        encoding = lowered.rfind(b"\r\ntransfer-encoding:")
+        if encoding >= 0:
+            return Phase.CHUNKED if _value(lowered, encoding).endswith(b"chunked") else otherwise
+        length = lowered.find(b"\r\ncontent-length:")
+        if length < 0:
+            return otherwise
+        self._left = int(_value(lowered, length))
+        return Phase.LENGTH if self._left else Phase.START
 
     def _end(self) -> int:
         self.phase = Phase.START
         return END
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools calls this for each header."""
-        name = name.lower()
-        if name == b"content-length":
-            self._content_length = int(value)
-        elif name == b"transfer-encoding":
-            self._is_chunked = value.lower().rstrip().endswith(b"chunked")
-            self._content_length = -1
-        else:
-            self._other_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """httptools calls this at the end of the head."""
-        self._head_complete()
-
     def _new_parser(self) -> httptools.HttpRequestParser | httptools.HttpResponseParser:
         raise NotImplementedError
 
-    def _other_header(self, name: bytes, value: bytes) -> None:
+    def _head_complete(self, lowered: bytes) -> None:
         raise NotImplementedError
 
-    def _head_complete(self) -> None:
-        raise NotImplementedError
-
-    def _body(self) -> Phase:
+    def _body(self, lowered: bytes) -> Phase:
         """What follows the head just read; START when nothing does."""
         raise NotImplementedError
 
@@ -163,28 +153,25 @@ class RequestFraming(Framing):
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         self.path = b""
-        self.traceparent = b""
-        self.expects_continue = False
         return httptools.HttpRequestParser(self)
 
     def on_url(self, url: bytes) -> None:
         """httptools calls this with the target, in pieces when it came in pieces."""
         self.path += url
 
-    def _other_header(self, name: bytes, value: bytes) -> None:
-        if name == b"traceparent":
-            self.traceparent = value
-        elif name == b"expect":
-            self.expects_continue = value.strip().lower() == b"100-continue"
-
-    def _head_complete(self) -> None:
-        self.method = self._parser.get_method().decode("ascii")
+    def on_headers_complete(self) -> None:
+        """httptools calls this at the end of the head, the only moment at which it knows the answer."""
         self.keep_alive = self._parser.should_keep_alive()
 
-    def _body(self) -> Phase:
-        if self._is_chunked:
-            return Phase.CHUNKED
-        return Phase.LENGTH if self._content_length > 0 else Phase.START
+    def _head_complete(self, lowered: bytes) -> None:
+        self.method = self._parser.get_method().decode("ascii")
+        trace = lowered.find(b"\r\ntraceparent:")
+        self.traceparent = _value(lowered, trace) if trace >= 0 else b""
+        expect = lowered.find(b"\r\nexpect:")
+        self.expects_continue = expect >= 0 and _value(lowered, expect) == b"100-continue"
+
+    def _body(self, lowered: bytes) -> Phase:
+        return self._by_headers(lowered, Phase.START)
 
 
 class ResponseFraming(Framing):
@@ -197,30 +184,34 @@ class ResponseFraming(Framing):
         self.answers = ""
         self.status = 0
 
-    def _new_parser(self) -> httptools.HttpResponseParser:
-        return httptools.HttpResponseParser(self)
-
-    def _other_header(self, name: bytes, value: bytes) -> None:
-        pass
-
-    def _head_complete(self) -> None:
-        self.status = self._parser.get_status_code()
-
     @property
     def interim(self) -> bool:
         """True for 100 to 199 without 101: the real answer is still to come."""
         return self.status < 200 and self.status != 101
 
-    def _body(self) -> Phase:
-        if self.answers == "HEAD" or self.status < 200 or self.status in (204, 304):
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        return httptools.HttpResponseParser(self)
+
+    def _head_complete(self, lowered: bytes) -> None:  # noqa: ARG002  the status line is enough
+        self.status = self._parser.get_status_code()
+
+    def _body(self, lowered: bytes) -> Phase:
+        status = self.status
+        if status < 200 or status in (204, 304) or self.answers == "HEAD":
             return Phase.START
-        if self.answers == "CONNECT" and self.status < 300:
+        if self.answers == "CONNECT" and status < 300:
             return Phase.START
-        if self._is_chunked:
-            return Phase.CHUNKED
-        if self._content_length < 0:
-            return Phase.UNTIL_CLOSE
-        return Phase.LENGTH if self._content_length > 0 else Phase.START
+        return self._by_headers(lowered, Phase.UNTIL_CLOSE)
+
+
+def _value(lowered: bytes, at: int) -> bytes:
+    """The value of the header whose line begins after the line end at `at`."""
+    return lowered[lowered.index(b":", at) + 1 : lowered.index(b"\r\n", at + 2)].strip()
+
+
+def _check_length(head: bytes | bytearray) -> None:
+    if len(head) > LONGEST_HEAD_BYTES:
+        raise NotHttpError(f"a head of more than {LONGEST_HEAD_BYTES} bytes")
 
 
 def _after_blank_lines(data: bytes, start: int) -> int:

@@ -8,27 +8,26 @@ all connections, so the log is the same as if it had been read at once.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.links.gate.relay import Relay
 
-LATER_S = 0.002
-MOST_ENTRIES = 64  # a batch holds the loop up for about half a millisecond
+MOST_ENTRIES = 32  # so that a batch holds the loop up for a fraction of a millisecond
 MOST_BYTES = 1024 * 1024
 
 
 class ReadingLater:
-    """One for all links of a gate. Everything but plain passing on calls catch_up() first."""
+    """
+    One for all links of a gate. Somebody calls catch_up() every now and then, and whatever is more than passing on
+    (an end, a fault, a question) calls it first.
+    """
 
-    __slots__ = ("_bytes", "_loop", "_passed", "_timer")
+    __slots__ = ("_bytes", "_passed")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._passed: list[tuple[Relay, bool, bytes, int, int]] = []
         self._bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, relay: Relay, from_client: bool, data: bytes, came_ns: int, passed_ns: int) -> None:
         """These bytes came at came_ns and were passed on at passed_ns (0: not yet)."""
@@ -36,12 +35,6 @@ class ReadingLater:
         self._bytes += len(data)
         if len(self._passed) >= MOST_ENTRIES or self._bytes >= MOST_BYTES:
             self.catch_up()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(LATER_S, self._on_time)
-
-    def _on_time(self) -> None:
-        self._timer = None
-        self.catch_up()
 
     def catch_up(self) -> None:
         """Read all that has passed."""

@@ -96,7 +96,7 @@ class Relay:
             self._send_up(data)
             self.link.later.add(self, True, data, now_ns, 0)
         else:
-            self.upstream.write(data)
+            _write(self.upstream, data)
             self.link.later.add(self, True, data, now_ns, time.monotonic_ns())
 
     def read_requests(self, data: bytes, came_ns: int, passed_ns: int) -> None:
@@ -191,7 +191,7 @@ class Relay:
             return  # the upstream closed the connection meanwhile
         framing = self.exchanges.requests
         if not exchange.ready and framing is not None and framing.expects_continue and self.client is not None:
-            self.client.write(CONTINUE)  # the answer comes after the body, as from a server that reads it all
+            _write(self.client, CONTINUE)  # the answer comes after the body, as from a server that reads it all
         if exchange.own_answer.kind == "abort" and self.exchanges.open[0] is not exchange:
             self._waiting = bytearray()  # nothing after it is read; it is cut when those before it are answered
         self._give_own_answers()
@@ -245,7 +245,7 @@ class Relay:
 
     def _send_own(self, exchange: Exchange, answer: bytes) -> None:
         assert self.client is not None
-        self.client.write(answer)
+        _write(self.client, answer)
         self.bytes_down += len(answer)
         exchange.status = exchange.own_answer.status if exchange.own_answer else 0
         exchange.response_bytes = len(answer)
@@ -263,7 +263,7 @@ class Relay:
 
     def _send_up(self, data: bytes) -> None:
         if self.upstream is not None:
-            self.upstream.write(data)
+            _write(self.upstream, data)
         elif not self.over:
             self._unsent += data
             if len(self._unsent) > HELD_BYTES_MAX:
@@ -314,7 +314,7 @@ class Relay:
         if self.exchanges.own_answers:
             self.read_answers(data, now_ns, now_ns, pass_on=True)
             return
-        client.write(data)
+        _write(client, data)
         if self.exchanges.answers is None:
             return
         if self.link.faults:
@@ -330,7 +330,7 @@ class Relay:
         while start < length and not self.over:
             if exchanges.answers is None or not exchanges.open:
                 if pass_on and client is not None:
-                    client.write(data[start:])
+                    _write(client, data[start:])
                 self._unasked(data[start:])
                 break
             try:
@@ -339,7 +339,7 @@ class Relay:
                 self._stop_reading_along()
                 continue
             if pass_on and client is not None:
-                client.write(data[start:stop])
+                _write(client, data[start:stop])
             start = stop
             if exchanges.answers is None:
                 self._stop_reading_along()
@@ -371,7 +371,7 @@ class Relay:
     def client_full(self) -> None:
         """The client does not read as fast as the upstream writes."""
         if self.upstream is not None and not self.upstream_eof and not self.over:
-            self.upstream.pause_reading()
+            _pause(self.upstream)
         if self.link.faults or self.exchanges.own_answers:
             self._stop_reading_client(_CLIENT_FULL)  # our own answers must not pile up either
 
@@ -381,7 +381,7 @@ class Relay:
             self._reset_now()
             return
         if self.upstream is not None and not self.upstream_eof and not self.over:
-            self.upstream.resume_reading()
+            _resume(self.upstream)
         self._read_client(_CLIENT_FULL)
 
     def upstream_full(self) -> None:
@@ -397,7 +397,7 @@ class Relay:
 
     def _stop_reading_client(self, reason: int) -> None:
         if not self._not_reading and self.client is not None and not self.client_eof and not self.over:
-            self.client.pause_reading()
+            _pause(self.client)
         self._not_reading |= reason
 
     def _read_client(self, reason: int) -> None:
@@ -405,7 +405,7 @@ class Relay:
             return
         self._not_reading &= ~reason
         if not self._not_reading and self.client is not None and not self.client_eof and not self.over:
-            self.client.resume_reading()
+            _resume(self.client)
 
     # -- the end
 
@@ -556,3 +556,22 @@ def _reset_transport(transport: asyncio.Transport | None) -> None:
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+# A transport that failed is closed at once and says so a moment later; until then uvloop's raises at whatever is asked
+# of it, asyncio's own says nothing. Nothing is the right answer: connection_lost is on its way.
+
+
+def _write(transport: asyncio.Transport, data: bytes) -> None:
+    if not transport.is_closing():
+        transport.write(data)
+
+
+def _pause(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.pause_reading()
+
+
+def _resume(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        transport.resume_reading()

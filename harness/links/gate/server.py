@@ -35,7 +35,7 @@ class Gate:
             self._log = WireLog(SpoolWriter(config.spool))
         except OSError as error:
             raise SetUpError(f"the gate cannot write its spool {config.spool}: {error}") from error
-        self._later = ReadingLater(self._loop)
+        self._later = ReadingLater()
         numbers = itertools.count(1)
         self.links = {
             spec.name: Link(spec, log=self._log, later=self._later, loop=self._loop, numbers=numbers)
@@ -95,10 +95,10 @@ class Gate:
         now_ns = time.monotonic_ns()
         self._lag.note(now_ns - self._next_tick_ns)
         self._next_tick_ns = now_ns + round(TICK_S * 1e9)
+        self._later.catch_up()
         self._timers["tick"] = self._loop.call_later(TICK_S, self._tick)
 
     def _flush(self) -> None:
-        self._later.catch_up()
         self._log.flush()
         self._timers["flush"] = self._loop.call_later(FLUSH_S, self._flush)
 
