@@ -9,8 +9,6 @@ reset, refuse, stop reading) is done to the other.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -19,45 +17,35 @@ from harness.links.gate.chunked import NotHttpError
 from harness.links.gate.exchanges import ANSWERED, CLIENT_GONE, NEVER_ANSWERED, RESET, Exchange, Exchanges
 from harness.links.gate.faults import Decision
 from harness.links.gate.framing import END, HEAD, Phase, RequestFraming
+from harness.links.gate.pair import CLIENT_FULL, HELD, Pair, reset_transport, write
 
 if TYPE_CHECKING:
     from harness.links.gate.link import Link
 
 HELD_BYTES_MAX = 64 * 1024  # held or not yet sent; beyond it the client is not read
-DRAIN_S = 1.0  # how long bytes that came before a reset may take to reach a slow reader
 SETTLE_S = 0.02  # a closed client's machine says so at once; loopback needs far less
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-_HELD, _UPSTREAM_FULL, _CLIENT_FULL = 1, 2, 4  # reasons not to read from the client
 
 
-class Relay:
-    """See the module. The sides call in with what happened on their connection; nothing here waits."""
+class Relay(Pair):
+    """One connection through the gate. The sides call in with what happened on theirs; nothing here waits."""
 
     __slots__ = (
-        "_client_spoke", "_early", "_eof_waits", "_kept", "_not_reading", "_resume", "_stall_names", "_stall_timer", "_unsent",
-        "_unstamped", "_waiting", "bytes_down", "bytes_up", "client", "client_eof", "closed_by", "closed_ns", "connect_task",
-        "connected_ns", "ending", "exchanges", "link", "number", "opened_ns", "over", "resetting", "sides_open",
-        "upstream", "upstream_eof",
+        "_client_spoke", "_early", "_eof_waits", "_kept", "_resume", "_stall_names", "_stall_timer", "_unsent",
+        "_unstamped", "_waiting", "bytes_down", "bytes_up", "closed_ns", "connect_task", "connected_ns", "ending",
+        "exchanges", "link", "number", "opened_ns", "sides_open",
     )  # fmt: skip
 
     def __init__(self, link: Link, number: int) -> None:
+        super().__init__(link.loop)
         self.link = link
         self.number = number
         self.opened_ns = time.monotonic_ns()
         self.connected_ns: int | None = None
         self.closed_ns: int | None = None
-        self.closed_by = ""
         self.ending = "closed"
         self.bytes_up = 0
         self.bytes_down = 0
-        self.client: asyncio.Transport | None = None
-        self.upstream: asyncio.Transport | None = None
         self.connect_task: asyncio.Task[object] | None = None
-        self.client_eof = False
-        self.upstream_eof = False
-        self.over = False  # we are closing both sides, or have
-        self.resetting: asyncio.Transport | None = None  # to be reset once its last bytes are out
         self.sides_open = 1
         self.exchanges = Exchanges(link.counters, self._finished, http=link.protocol != "raw")
         self._unsent = bytearray()  # for an upstream that is not connected yet
@@ -69,7 +57,6 @@ class Relay:
         self._stall_names: tuple[str, ...] = ()
         self._early = bytearray()  # answer bytes that came before their request
         self._eof_waits = False  # the client closed while something was held
-        self._not_reading = 0
         self._client_spoke = False
 
     # -- from the client
@@ -80,7 +67,7 @@ class Relay:
         if self._waiting is not None:
             self._waiting += data
             if len(self._waiting) > HELD_BYTES_MAX:
-                self._stop_reading_client(_HELD)
+                self.stop_reading_client(HELD)
             return
         self._pass_requests(data, time.monotonic_ns())
 
@@ -96,7 +83,7 @@ class Relay:
             self._send_up(data)
             self.link.later.add(self, True, data, now_ns, 0)
         else:
-            _write(self.upstream, data)
+            write(self.upstream, data)
             self.link.later.add(self, True, data, now_ns, time.monotonic_ns())
 
     def read_requests(self, data: bytes, came_ns: int, passed_ns: int) -> None:
@@ -110,8 +97,14 @@ class Relay:
                 if event & HEAD:
                     self._stamp_forwarded(exchanges.open[-1], passed_ns)
         except NotHttpError:
-            exchanges.requests = None
+            self._no_request()
         self._read_early()
+
+    def _no_request(self) -> None:
+        """What the client sends is no HTTP; answers to what it asked before are still read."""
+        self.exchanges.requests = None
+        if not self.exchanges.open:
+            self.exchanges.stop_reading()
 
     def _read_early(self) -> None:
         if self._early and self.exchanges.open:
@@ -133,7 +126,7 @@ class Relay:
             try:
                 stop, event = exchanges.read_request(data, start, now_ns)
             except NotHttpError:
-                exchanges.requests = None
+                self._no_request()
                 self._release_kept()
                 continue
             piece = data[start:stop]
@@ -191,7 +184,7 @@ class Relay:
             return  # the upstream closed the connection meanwhile
         framing = self.exchanges.requests
         if not exchange.ready and framing is not None and framing.expects_continue and self.client is not None:
-            _write(self.client, CONTINUE)  # the answer comes after the body, as from a server that reads it all
+            write(self.client, CONTINUE)  # the answer comes after the body, as from a server that reads it all
         if exchange.own_answer.kind == "abort" and self.exchanges.open[0] is not exchange:
             self._waiting = bytearray()  # nothing after it is read; it is cut when those before it are answered
         self._give_own_answers()
@@ -213,7 +206,7 @@ class Relay:
             else:
                 self._pass_requests(bytes(waiting), time.monotonic_ns())
         if self._waiting is None and not self.over:
-            self._read_client(_HELD)
+            self.read_client(HELD)
             if self._eof_waits:
                 self.exchanges.client_left(time.monotonic_ns())
                 self._end_upstream()
@@ -245,7 +238,7 @@ class Relay:
 
     def _send_own(self, exchange: Exchange, answer: bytes) -> None:
         assert self.client is not None
-        _write(self.client, answer)
+        write(self.client, answer)
         self.bytes_down += len(answer)
         exchange.status = exchange.own_answer.status if exchange.own_answer else 0
         exchange.response_bytes = len(answer)
@@ -263,11 +256,11 @@ class Relay:
 
     def _send_up(self, data: bytes) -> None:
         if self.upstream is not None:
-            _write(self.upstream, data)
+            write(self.upstream, data)
         elif not self.over:
             self._unsent += data
             if len(self._unsent) > HELD_BYTES_MAX:
-                self._stop_reading_client(_HELD)
+                self.stop_reading_client(HELD)
 
     def _stamp_forwarded(self, exchange: Exchange, passed_ns: int) -> None:
         if self.connected_ns is None:
@@ -292,7 +285,7 @@ class Relay:
                 exchange.forwarded_ns = self.connected_ns
             self._unstamped.clear()
         if self._waiting is None:
-            self._read_client(_HELD)
+            self.read_client(HELD)
             if self._eof_waits:
                 self._end_upstream()
 
@@ -314,7 +307,7 @@ class Relay:
         if self.exchanges.own_answers:
             self.read_answers(data, now_ns, now_ns, pass_on=True)
             return
-        _write(client, data)
+        write(client, data)
         if self.exchanges.answers is None:
             return
         if self.link.faults:
@@ -330,7 +323,7 @@ class Relay:
         while start < length and not self.over:
             if exchanges.answers is None or not exchanges.open:
                 if pass_on and client is not None:
-                    _write(client, data[start:])
+                    write(client, data[start:])
                 self._unasked(data[start:])
                 break
             try:
@@ -339,7 +332,7 @@ class Relay:
                 self._stop_reading_along()
                 continue
             if pass_on and client is not None:
-                _write(client, data[start:stop])
+                write(client, data[start:stop])
             start = stop
             if exchanges.answers is None:
                 self._stop_reading_along()
@@ -366,53 +359,18 @@ class Relay:
             self._resume_held()
         self._release_kept()
 
-    # -- a side that is full
-
     def client_full(self) -> None:
-        """The client does not read as fast as the upstream writes."""
-        if self.upstream is not None and not self.upstream_eof and not self.over:
-            _pause(self.upstream)
+        """The client does not read as fast as it is written to; our own answers must not pile up either."""
+        super().client_full()
         if self.link.faults or self.exchanges.own_answers:
-            self._stop_reading_client(_CLIENT_FULL)  # our own answers must not pile up either
-
-    def client_ready(self) -> None:
-        """The client has caught up."""
-        if self.resetting is not None and self.resetting is self.client:
-            self._reset_now()
-            return
-        if self.upstream is not None and not self.upstream_eof and not self.over:
-            _resume(self.upstream)
-        self._read_client(_CLIENT_FULL)
-
-    def upstream_full(self) -> None:
-        """The upstream does not read as fast as the client writes."""
-        self._stop_reading_client(_UPSTREAM_FULL)
-
-    def upstream_ready(self) -> None:
-        """The upstream has caught up."""
-        if self.resetting is not None and self.resetting is self.upstream:
-            self._reset_now()
-            return
-        self._read_client(_UPSTREAM_FULL)
-
-    def _stop_reading_client(self, reason: int) -> None:
-        if not self._not_reading and self.client is not None and not self.client_eof and not self.over:
-            _pause(self.client)
-        self._not_reading |= reason
-
-    def _read_client(self, reason: int) -> None:
-        if not self._not_reading & reason:
-            return
-        self._not_reading &= ~reason
-        if not self._not_reading and self.client is not None and not self.client_eof and not self.over:
-            _resume(self.client)
+            self.stop_reading_client(CLIENT_FULL)
 
     # -- the end
 
     def client_ended(self) -> None:
         """The client sends no more (it closed, or closed its half)."""
         self.link.later.catch_up()
-        self._first_to_close("client")
+        self.first_to_close("client")
         self.client_eof = True
         self.exchanges.client_left(time.monotonic_ns())
         if self.upstream_eof:
@@ -431,7 +389,7 @@ class Relay:
     def upstream_ended(self) -> None:
         """The upstream sends no more."""
         self.link.later.catch_up()
-        self._first_to_close("upstream")
+        self.first_to_close("upstream")
         self.upstream_eof = True
         self.exchanges.upstream_closed(time.monotonic_ns())
         self._stop_reading_along()
@@ -447,11 +405,11 @@ class Relay:
         self.link.later.catch_up()
         self.client = None
         if not self.over:
-            self._first_to_close("client")
+            self.first_to_close("client")
             self.ending = "reset" if error else "closed"
             self.exchanges.client_left(time.monotonic_ns())
             self._end_all(CLIENT_GONE, reached=False)
-            self._reset(self.upstream)
+            self.pass_reset_on(self.upstream)
         self._side_gone()
 
     def upstream_lost(self, error: Exception | None) -> None:
@@ -459,29 +417,33 @@ class Relay:
         self.link.later.catch_up()
         self.upstream = None
         if not self.over:
-            self._first_to_close("upstream")
+            self.first_to_close("upstream")
             self.ending = "reset" if error else "closed"
-            self._end_all(RESET, reached=self._client_is_there())
-            self._reset(self.client)
+            self._end_all(RESET, reached=self.client_is_there())
+            self.pass_reset_on(self.client)
         self._side_gone()
 
     def shut_down(self) -> None:
         """The gate ends: nothing more will be known about what is still open."""
         if not self.over:
             self._cut("gate", "aborted", NEVER_ANSWERED)
+            return
+        for transport in (self.client, self.upstream):
+            if transport is not None:
+                transport.abort()
 
     def _cut(self, closed_by: str, ending: str, exchange_ending: str) -> None:
         """Reset both sides at once."""
-        self._first_to_close(closed_by)
+        self.first_to_close(closed_by)
         self.ending = ending
-        self._end_all(exchange_ending, reached=self._client_is_there())
+        self._end_all(exchange_ending, reached=self.client_is_there())
         for transport in (self.client, self.upstream):
-            _reset_transport(transport)
+            reset_transport(transport)
 
     def _close_both(self, closed_by: str) -> None:
         """Close both sides; what was written still goes out."""
-        self._first_to_close(closed_by)
-        self._end_all(CLIENT_GONE if self.client_eof else RESET, reached=self._client_is_there())
+        self.first_to_close(closed_by)
+        self._end_all(CLIENT_GONE if self.client_eof else RESET, reached=self.client_is_there())
         for transport in (self.client, self.upstream):
             if transport is not None:
                 transport.close()
@@ -504,39 +466,15 @@ class Relay:
 
     def _settle(self) -> None:
         """Answers went to a client that had closed its side: its machine has said by now whether anybody read them."""
+        self.link.later.catch_up()
         if self.over:
             return
-        there = self._client_is_there()
+        there = self.client_is_there()
         self.exchanges.settle(reached=there)
         if not there:
             self._cut("client", "reset", CLIENT_GONE)
         elif self.client_eof and self.upstream_eof:
             self._close_both(self.closed_by)
-
-    def _client_is_there(self) -> bool:
-        """False when a write to the client was answered by a reset."""
-        if self.client is None:
-            return False
-        connection = self.client.get_extra_info("socket")
-        return connection is None or connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-
-    def _reset(self, transport: asyncio.Transport | None) -> None:
-        """Pass a reset on, after the bytes that came before it."""
-        if transport is None:
-            return
-        if transport.get_write_buffer_size() == 0:
-            _reset_transport(transport)
-            return
-        self.resetting = transport
-        transport.set_write_buffer_limits(high=0)
-        self.link.loop.call_later(DRAIN_S, self._reset_now)
-
-    def _reset_now(self) -> None:
-        transport, self.resetting = self.resetting, None
-        _reset_transport(transport)
-
-    def _first_to_close(self, side: str) -> None:
-        self.closed_by = self.closed_by or side
 
     def _side_gone(self) -> None:
         self.sides_open -= 1
@@ -546,32 +484,3 @@ class Relay:
 
     def _finished(self, exchange: Exchange) -> None:
         self.link.log.exchange(self.link.name, self.number, exchange)
-
-
-def _reset_transport(transport: asyncio.Transport | None) -> None:
-    """Close so that the other end gets a reset instead of an end."""
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    transport.abort()
-
-
-# A transport that failed is closed at once and says so a moment later; until then uvloop's raises at whatever is asked
-# of it, asyncio's own says nothing. Nothing is the right answer: connection_lost is on its way.
-
-
-def _write(transport: asyncio.Transport, data: bytes) -> None:
-    if not transport.is_closing():
-        transport.write(data)
-
-
-def _pause(transport: asyncio.Transport) -> None:
-    if not transport.is_closing():
-        transport.pause_reading()
-
-
-def _resume(transport: asyncio.Transport) -> None:
-    if not transport.is_closing():
-        transport.resume_reading()
