@@ -176,6 +176,24 @@ def test_a_delay_holds_the_request_and_then_passes_it(rig):
     assert (slow["faults"], quick["faults"]) == ("fault", "")
 
 
+def test_an_own_answer_is_held_by_a_delay_too(rig):
+    """A request that is both delayed and answered by the gate is answered late, also when answers before it come."""
+    link = rig.take()
+    link.fault({"kind": "delay", "delay_ms": 60_000, "methods": ["POST"]}, "slow")
+    link.fault({**BUSY, "methods": ["POST"]}, "busy")
+    client, upstream = link.connect()
+    client.sendall(get(1) + post())
+    serve(upstream, get(1))
+
+    assert read_answer(client) == (200, b"ok")
+    assert_silent(client)
+
+    link.heal("slow")
+
+    assert read_answer(client) == (503, b"busy")
+    assert link.wire(2)[1]["faults"] == "slow,busy"
+
+
 def test_switching_off_lets_go_what_is_held(rig):
     """A request held by a long delay goes on as soon as the fault is switched off."""
     link = rig.take()

@@ -41,7 +41,7 @@ class Exchange:
     ending = ""
     faults: tuple[str, ...] = ()
     own_answer: FaultSpec | None = None  # the gate answers or cuts it, the upstream never sees it
-    ready = False  # and all of the request has come
+    ready = False  # and it is time: the request has come, and was held as long as it should be
 
     def __init__(self, number: int, arrived_ns: int) -> None:
         self.number = number

@@ -132,7 +132,7 @@ class Relay(Pair):
             piece = data[start:stop]
             start = stop
             if event & HEAD:
-                self._head_complete(piece, event, head_has_gone=head_has_gone)
+                self._head_complete(piece, head_has_gone=head_has_gone)
             elif coming_in is not None:
                 self._sift_body(coming_in, piece, event)
             elif head_has_gone:
@@ -142,7 +142,7 @@ class Relay(Pair):
         if self._waiting is not None:
             self._waiting += data[start:]
 
-    def _head_complete(self, piece: bytes, event: int, *, head_has_gone: bool) -> None:
+    def _head_complete(self, piece: bytes, *, head_has_gone: bool) -> None:
         exchange = self.exchanges.open[-1]
         self._kept += piece
         if head_has_gone:  # it had begun before the fault was switched on
@@ -153,7 +153,6 @@ class Relay(Pair):
         exchange.faults = decision.names
         if decision.ends is not None:
             exchange.own_answer = decision.ends
-            exchange.ready = bool(event & END) or decision.ends.kind == "abort"
             self.exchanges.own_answers += 1
             self._kept.clear()
         if decision.delay_ms > 0:
@@ -182,6 +181,7 @@ class Relay(Pair):
             return
         if exchange.ending:
             return  # the upstream closed the connection meanwhile
+        exchange.ready = exchange.own_answer.kind == "abort" or exchange is not self.exchanges.coming_in
         framing = self.exchanges.requests
         if not exchange.ready and framing is not None and framing.expects_continue and self.client is not None:
             write(self.client, CONTINUE)  # the answer comes after the body, as from a server that reads it all
@@ -321,7 +321,7 @@ class Relay(Pair):
         client = self.client
         start, length = 0, len(data)
         while start < length and not self.over:
-            if exchanges.answers is None or not exchanges.open:
+            if exchanges.answers is None or not exchanges.open or exchanges.open[0].own_answer is not None:
                 if pass_on and client is not None:
                     write(client, data[start:])
                 self._unasked(data[start:])
