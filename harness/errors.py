@@ -48,9 +48,7 @@ class InputError(HarnessError):
 
     exit_code = EXIT_WRONG_INPUT
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, mistakes: tuple[Mistake, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, mistakes: tuple[Mistake, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.mistakes = mistakes
 

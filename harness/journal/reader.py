@@ -20,9 +20,7 @@ class JournalReader:
     def __init__(self, run: Path) -> None:
         self.path = run / FILE_NAME if run.is_dir() else run
         if not self.path.is_file():
-            raise InputError(
-                f"{run}: no journal here", hint="name a run's folder (reports/latest) or its journal.db"
-            )
+            raise InputError(f"{run}: no journal here", hint="name a run's folder (reports/latest) or its journal.db")
         try:
             self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
             self.facts: dict[str, Any] = {

@@ -14,9 +14,11 @@ from harness.clock import NS_PER_S
 from harness.receipts.base import Record
 from harness.scenario.model import Scenario
 from harness.scenario.promises import Breaker, Bulkhead
+from harness.statistics import median
 from harness.verdict import Receipt, Verdict
 
 LONGEST_SILENCE_S = 1.0
+_MISSED_LOOKS = 2.5  # an observer that looks rarely is silent only when it missed looks of its own
 ACTUATOR = "actuator"
 _COMING_BACK_NS = NS_PER_S  # after a start the first look may fail
 
@@ -59,8 +61,8 @@ def _judge(record: Record, key: tuple[str, str], failures: int, good: list[int],
     text = f"{len(good)} samples, {failures} failures, longest silence {silence_s:.2f} s"
     if not good:
         status, text = "NO SAMPLES", f"{observer} of {subject} answered nothing ({failures} looks failed)"
-    elif silence_s > LONGEST_SILENCE_S:
-        status, text = "SILENT", f"{text} while {subject} was meant to be up (limit {LONGEST_SILENCE_S:.0f} s)"
+    elif silence_s > (limit_s := _limit_s(good, needed=needed)):
+        status, text = "SILENT", f"{text} while {subject} was meant to be up (limit {limit_s:.0f} s)"
     elif lapped:
         status, text = "LAPPED", f"{text}; {lapped} times its ring of events was lapped between two looks"
     else:
@@ -76,6 +78,14 @@ def _judge(record: Record, key: tuple[str, str], failures: int, good: list[int],
         sentence=text,
         numbers=numbers,
     )
+
+
+def _limit_s(good: list[int], *, needed: bool) -> float:
+    """The longest silence that is no cause for doubt; stricter where a promise rests on the observer."""
+    if needed or len(good) < 2:
+        return LONGEST_SILENCE_S
+    usual_s = median([after - before for before, after in pairwise(good)]) / NS_PER_S
+    return max(LONGEST_SILENCE_S, _MISSED_LOOKS * usual_s)
 
 
 def longest_silence_s(good: Iterable[int], window: tuple[int, int], downtime: Iterable[tuple[int, int]]) -> float:
