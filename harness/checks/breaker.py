@@ -86,10 +86,10 @@ def judge(promise: Breaker, evidence: Evidence) -> CheckResult:
     crossed = _crossed_while_open(promise, evidence, word, window)
     if promise.calls_while_open_at_most is not None:
         answers.hold(
-            len(crossed) <= promise.calls_while_open_at_most,
-            f"{len(crossed)} calls crossed while it said open, at most {promise.calls_while_open_at_most} promised",
+            crossed <= promise.calls_while_open_at_most,
+            f"{crossed} calls crossed while it said open, at most {promise.calls_while_open_at_most} promised",
         )
-    elif contradiction := _contradiction(evidence, promise, word, window, len(crossed)):
+    elif contradiction := _contradiction(evidence, promise, word, window, crossed):
         answers.add(Verdict.INCONCLUSIVE, contradiction)
     if not answers.parts:
         return inconclusive(promise, title=title, reason="the promise names nothing to judge", window=window.name)
@@ -322,9 +322,9 @@ def _open_spans(evidence: Evidence, word: _Word, window: Window) -> list[tuple[i
     return spans
 
 
-def _crossed_while_open(promise: Breaker, evidence: Evidence, word: _Word, window: Window) -> list[int]:
+def _crossed_while_open(promise: Breaker, evidence: Evidence, word: _Word, window: Window) -> int:
     spans = _open_spans(evidence, word, window)
-    return [t for start, end in spans for t in evidence.record.arrivals(promise.on, start, end)]
+    return sum(evidence.record.arrivals(promise.on, start, end) for start, end in spans)
 
 
 def _contradiction(evidence: Evidence, promise: Breaker, word: _Word, window: Window, crossed: int) -> str | None:
@@ -334,7 +334,7 @@ def _contradiction(evidence: Evidence, promise: Breaker, word: _Word, window: Wi
     steady_s = (steady[1] - steady[0]) / NS_PER_S
     if crossed < 5 or open_s <= 0 or steady_s <= 0:
         return None
-    usual = len(evidence.record.arrivals(promise.on, *steady)) / steady_s
+    usual = evidence.record.arrivals(promise.on, *steady) / steady_s
     if crossed / open_s < usual / 2:
         return None
     return (

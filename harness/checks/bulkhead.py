@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive
 from harness.clock import NS_PER_MS, NS_PER_S
-from harness.journal.columns import Exchange
+from harness.journal.columns import Exchange, exchanges
 from harness.scenario.promises import Bulkhead
 from harness.statistics import LEAST_SAMPLES, judge_share, nearest_rank, printable
 from harness.units import show_duration
@@ -26,7 +26,7 @@ def judge(promise: Bulkhead, evidence: Evidence) -> CheckResult:
     if not arrived:
         return inconclusive(promise, title=title, reason=f"nothing crossed {promise.on}", window=window.name)
     answers = Answers()
-    over_ns, rows = longest_over(evidence.record.wire(promise.on), limit, window) if most > limit else (0, [])
+    over_ns, rows = longest_over(exchanges(evidence.reader, promise.on), limit, window) if most > limit else (0, [])
     if over_ns > HAND_OVER_NS:
         length = show_duration(over_ns / NS_PER_S)
         answers.hold(kept=False, clause=f"up to {most} exchanges were open at once for {length}, {limit} allowed")

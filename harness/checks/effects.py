@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive
+from harness.journal.columns import texts
 from harness.scenario.promises import Effects
 from harness.statistics import LEAST_SAMPLES
 from harness.system.model import Ledger
@@ -70,43 +72,48 @@ def judge(promise: Effects, evidence: Evidence) -> CheckResult:
     )
 
 
-def _entries(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
-    """Business keys of all entries, or why they are not known."""
+def _entries(evidence: Evidence, ledger: Ledger) -> Counter[str | None] | str:
+    """How often each business key is in the ledger, or why that is not known."""
     for _, subject, data in evidence.record.events_of("ledger.unread"):
         if subject == ledger.name:
             return f"the ledger {ledger.name} could not be read: {data.get('error')}"
     read = [data for _, subject, data in evidence.record.events_of("ledger.read") if subject == ledger.name]
     if not read:
         return f"the ledger {ledger.name} was never read"
-    sql = "SELECT business_key FROM ledger WHERE ledger = ?"
-    keys: list[str | None] = [key for (key,) in evidence.reader.rows(sql, (ledger.name,))]
+    keys = Counter[str | None](
+        chain.from_iterable(texts(evidence.reader, "business_key", "ledger WHERE ledger = ?", (ledger.name,)))
+    )
+    sql = "SELECT count(*) FROM ledger WHERE ledger = ? AND business_key IS NULL"
+    if nameless := next(evidence.reader.rows(sql, (ledger.name,)))[0]:
+        keys[None] = nameless
     told = read[-1].get("entries")
-    if told is not None and told != len(keys):
-        return f"the ledger {ledger.name} held {told} entries, {len(keys)} are in the journal"
+    if told is not None and told != keys.total():
+        return f"the ledger {ledger.name} held {told} entries, {keys.total()} are in the journal"
     return keys
 
 
-def _effects(evidence: Evidence, ledger: Ledger, window: Window, entries: list[str | None]) -> _Effects:
-    sql = "SELECT business_key, ok, status, intended_ns FROM requests WHERE name = ? AND business_key IS NOT NULL"
-    asked: set[str] = set()
+def _effects(evidence: Evidence, ledger: Ledger, window: Window, present: Counter[str | None]) -> _Effects:
+    asked = _keys(evidence, ledger, "requests WHERE name = ?")
     inside: set[str] = set()
     acknowledged: set[str] = set()
-    for key, ok, status, intended_ns in evidence.reader.rows(sql, (ledger.asked_by,)):
-        asked.add(key)
-        if not window.holds(intended_ns):
-            continue
-        inside.add(key)
-        if ok and (not ledger.acknowledged or status in ledger.acknowledged):
-            acknowledged.add(key)
-    present = Counter(entries)
+    statuses = f" AND status IN ({', '.join(map(str, ledger.acknowledged))})" if ledger.acknowledged else ""
+    for start_ns, end_ns in window.spans:
+        source = "requests WHERE name = ? AND intended_ns >= ? AND intended_ns < ?"
+        inside |= _keys(evidence, ledger, source, start_ns, end_ns)
+        acknowledged |= _keys(evidence, ledger, f"{source} AND ok{statuses}", start_ns, end_ns)
     return _Effects(
         asked=inside,
         acknowledged=acknowledged,
         lost=sorted(acknowledged - present.keys()),
-        duplicated={key: n for key, n in present.items() if key is not None and n > 1 and key in inside},
-        phantom=[str(key) for key in present if key is None or key not in asked],
-        in_doubt={key for key in inside - acknowledged if key in present},
+        duplicated={key: n for key, n in present.items() if n > 1 and key is not None and key in inside},
+        phantom=sorted(map(str, present.keys() - asked)),
+        in_doubt=(inside - acknowledged) & present.keys(),
     )
+
+
+def _keys(evidence: Evidence, ledger: Ledger, source: str, *span: int) -> set[str]:
+    """Business keys of the ledger's requests."""
+    return set(chain.from_iterable(texts(evidence.reader, "business_key", source, (ledger.asked_by, *span))))
 
 
 def _rows(found: _Effects) -> tuple[dict[str, Any], ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from harness.checks.base import BAD, GOOD, UNFINISHED, Codes, Evidence, bad_interval, is_thin, of_whom, percent
-from harness.journal.columns import RequestColumns
+from harness.checks.base import GOOD, UNFINISHED, Codes, Evidence, bad_interval, is_thin, of_whom, percent
+from harness.journal.columns import RequestColumns, either, flags_of
 from harness.scenario.promises import Errors
 from harness.statistics import judge_share
 from harness.verdict import CheckResult, Verdict
+
+_PENDING = bytes([GOOD, UNFINISHED]) + bytes(254)  # for bytes.translate: a flag as the code UNFINISHED
 
 
 def judge(promise: Errors, evidence: Evidence) -> CheckResult:
@@ -72,12 +74,8 @@ def _codes(promise: Errors, evidence: Evidence) -> Codes:
             and (_kind(word) in barred or (allowed is not None and _kind(word) not in allowed))
             for word in words
         ]  # fmt: skip
-        own = bytearray(bad[number] for number in columns.error[low:high])
-        for place, code in enumerate(evidence.outcomes(columns, low, high)):
-            if code == UNFINISHED:
-                own[place] = UNFINISHED
-        assert own.count(GOOD) + own.count(BAD) + own.count(UNFINISHED) == len(own)
-        return bytes(own)
+        own = bytes(map(bad.__getitem__, columns.error[low:high]))
+        return either(own, flags_of(evidence.outcomes(columns, low, high), UNFINISHED).translate(_PENDING))
 
     return codes
 

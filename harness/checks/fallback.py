@@ -45,8 +45,11 @@ def _codes(named: str, *, serves: bool) -> Codes:
 
     def codes(columns: RequestColumns, low: int, high: int) -> bytes:
         served = [named in re.split(r"[,;\s]+", word or "") for word in columns.fallbacks.words]
+        code_of = [GOOD if own is serves else BAD for own in served]
+        found = bytearray(map(code_of.__getitem__, columns.fallback[low:high]))
         outcome = columns.outcome[low:high]
-        found = bytearray(GOOD if served[number] is serves else BAD for number in columns.fallback[low:high])
+        if outcome.count(GOOD) == len(outcome):
+            return bytes(found)
         for place, code in enumerate(outcome):
             if code == UNFINISHED:
                 found[place] = UNFINISHED

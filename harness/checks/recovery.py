@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from itertools import compress
 
-from harness.checks.base import BAD, Codes, Evidence, Selection, Window, inconclusive
+from harness.checks.base import Codes, Evidence, Selection, Window, inconclusive
 from harness.clock import NS_PER_S
-from harness.journal.columns import UNFINISHED, RequestColumns
+from harness.journal.columns import UNFINISHED, RequestColumns, either, flags_of
 from harness.receipts.base import FaultSpan, objective_codes
 from harness.scenario.promises import Recovery
 from harness.statistics import LEAST_SAMPLES, Regained, regained
 from harness.system.model import Objective
 from harness.units import show_duration
 from harness.verdict import CheckResult, Verdict
+
+_BAD_FIRST = bytes([0, 1, 2, 1]) + bytes(252)  # for bytes.translate: bad by one objective, unknown by another is bad
+_NOT = bytes([1]) + bytes(255)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +85,15 @@ def _fault(promise: Recovery, evidence: Evidence) -> tuple[str, FaultSpan | None
 
 def _judge(evidence: Evidence, of: str, objectives: list[Objective], span: FaultSpan, limit_s: float) -> _Answer:
     codes = _codes(evidence, objectives)
-    rows, watched_s = _rows(evidence, of, objectives, span, codes)
-    if len(rows) < LEAST_SAMPLES:
-        text = f"{len(rows)} requests after the fault, {LEAST_SAMPLES} needed"
-        return _Answer(verdict=Verdict.INCONCLUSIVE, text=text, found=None, samples=len(rows), codes=codes)
+    instants, bad, watched_s = _rows(evidence, of, objectives, span, codes)
+    if len(instants) < LEAST_SAMPLES:
+        text = f"{len(instants)} requests after the fault, {LEAST_SAMPLES} needed"
+        return _Answer(verdict=Verdict.INCONCLUSIVE, text=text, found=None, samples=len(instants), codes=codes)
     budget = max(1 - objective.target for objective in objectives)
-    found = regained(rows, budget, watched_s)
+    found = regained(instants, bad, budget, watched_s)
     uncertain_s = (span.end[1] - span.end[0]) / NS_PER_S
     verdict, text = _verdict(found, limit_s, uncertain_s)
-    return _Answer(verdict=verdict, text=text, found=found, samples=len(rows), codes=codes)
+    return _Answer(verdict=verdict, text=text, found=found, samples=len(instants), codes=codes)
 
 
 def _verdict(found: Regained, limit_s: float, uncertain_s: float) -> tuple[Verdict, str]:
@@ -116,25 +121,25 @@ def _codes(evidence: Evidence, objectives: list[Objective]) -> Codes:
 
     def codes(columns: RequestColumns, low: int, high: int) -> bytes:
         now_ns = evidence.record.load_ended_ns
-        each = [objective_codes(columns, low, high, objective, now_ns) for objective in objectives]
-        return bytes(BAD if BAD in row else max(row) for row in zip(*each, strict=True))
+        each = (objective_codes(columns, low, high, objective, now_ns) for objective in objectives)
+        return reduce(either, each).translate(_BAD_FIRST)
 
     return codes
 
 
 def _rows(
     evidence: Evidence, of: str, objectives: list[Objective], span: FaultSpan, codes: Codes
-) -> tuple[list[tuple[float, bool]], float]:
-    """(seconds since the fault's end, bad) without the last arrivals, which had no time to fail."""
+) -> tuple[list[float], bytes, float]:
+    """Seconds since the fault's end, bad or not, and how long was watched: the last arrivals had no time to fail."""
     limit_ns = round(max((o.limit_s or 0.0 for o in objectives), default=0.0) * NS_PER_S)
-    end_ns = max(span.end[1], evidence.record.arrivals_end_ns - limit_ns)
-    window = Window(name="after", spans=((span.end[1], end_ns),))
-    rows: list[tuple[float, bool]] = []
+    start_ns = span.end[1]
+    end_ns = max(start_ns, evidence.record.arrivals_end_ns - limit_ns)
+    window = Window(name="after", spans=((start_ns, end_ns),))
+    instants: list[float] = []
+    bad = b""
     for columns, low, high in Selection(evidence.columns(of), window).inside:
-        found = codes(columns, low, high)
-        rows += [
-            ((columns.intended_ns[place] - span.end[1]) / NS_PER_S, code == BAD)
-            for place, code in enumerate(found, low)
-            if code != UNFINISHED
-        ]
-    return rows, (end_ns - span.end[1]) / NS_PER_S
+        own = codes(columns, low, high)
+        known = flags_of(own, UNFINISHED).translate(_NOT)
+        instants += [(t_ns - start_ns) / NS_PER_S for t_ns in compress(columns.intended_ns[low:high], known)]
+        bad += bytes(compress(own, known))
+    return instants, bad, (end_ns - start_ns) / NS_PER_S

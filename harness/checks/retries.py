@@ -8,10 +8,13 @@ that holds its first attempt.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive
+from harness.journal.columns import exchanges, texts
 from harness.receipts.base import FOREVER_NS
 from harness.scenario.promises import Retries
 from harness.statistics import LEAST_SAMPLES
@@ -20,13 +23,15 @@ from harness.verdict import CheckResult, Verdict
 
 MOST_UNTRACED = 0.01  # share of exchanges without a trace id above which nothing can be said
 WORST = 5
+_TRACE = slice(0, 32)
+_KEY = "trace || ' ' || ifnull(method, '') || ' ' || ifnull(path, '')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempts:
     """The calls of a window on one link."""
 
-    calls: dict[str, int]  # attempts by call
+    calls: Counter[str]  # attempts by call
     traces: int  # distinct incoming calls that reached the link
     rows: int
     untraced: int
@@ -76,26 +81,30 @@ def judge(promise: Retries, evidence: Evidence) -> CheckResult:
 
 
 def _attempts(evidence: Evidence, link: str, window: Window) -> _Attempts:
-    sql = """
-        SELECT trace, trace || ' ' || ifnull(method, '') || ' ' || ifnull(path, ''), arrived_ns
-        FROM wire WHERE link = ?
-    """
-    first: dict[str, int] = {}
-    counts: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
     untraced = 0
-    everything = window.spans == ((-FOREVER_NS, FOREVER_NS),)
-    for batch in evidence.reader.batches(sql, (link,)):
-        keys = [key for _, key, _ in batch if key is not None]
-        counts.update(keys)
-        if len(keys) < len(batch):
-            untraced += sum(key is None and window.holds(arrived) for _, key, arrived in batch)
-        if not everything:
-            for _, key, arrived in batch:
-                if key is not None and arrived < first.get(key, FOREVER_NS):
-                    first[key] = arrived
-    calls = dict(counts) if everything else {key: counts[key] for key, at in first.items() if window.holds(at)}
-    traces = len({key[:32] for key in calls})
-    return _Attempts(calls=calls, traces=traces, rows=sum(calls.values()), untraced=untraced)
+    for start_ns, end_ns in window.spans:
+        own: Counter[str] = Counter()
+        for keys in _keys(evidence, link, start_ns, end_ns):
+            own.update(keys)
+        for keys in _keys(evidence, link, -FOREVER_NS, start_ns):  # began before the window, so they belong elsewhere
+            for key in own.keys() & set(keys):
+                del own[key]
+        for keys in _keys(evidence, link, end_ns, FOREVER_NS):
+            own.update(key for key in keys if key in own)
+        calls |= own
+        sql = "SELECT count(*) FROM wire WHERE link = ? AND trace IS NULL AND arrived_ns >= ? AND arrived_ns < ?"
+        untraced += next(evidence.reader.rows(sql, (link, start_ns, end_ns)))[0]
+    traces = len(set(map(itemgetter(_TRACE), calls)))
+    return _Attempts(calls=calls, traces=traces, rows=calls.total(), untraced=untraced)
+
+
+def _keys(evidence: Evidence, link: str, start_ns: int, end_ns: int) -> Iterator[list[str]]:
+    """Trace, method and path of every exchange that arrived on a link in a stretch of time."""
+    if start_ns <= -FOREVER_NS >= end_ns or start_ns >= FOREVER_NS:
+        return iter(())
+    source = "wire WHERE link = ? AND arrived_ns >= ? AND arrived_ns < ?"
+    return texts(evidence.reader, _KEY, source, (link, start_ns, end_ns))
 
 
 def _waits(answers: Answers, promise: Retries, evidence: Evidence, found: _Attempts) -> None:
@@ -103,10 +112,11 @@ def _waits(answers: Answers, promise: Retries, evidence: Evidence, found: _Attem
     if promise.waits_at_least_s is None:
         return
     waits = []
+    rows = _rows_of(evidence, promise.on)
     for key, attempts in found.calls.items():
         if attempts > 1:
             ended: int | None = None
-            for row in _rows_of(evidence, promise.on).get(key, ()):
+            for row in rows.get(key, ()):
                 if ended is not None:
                     waits.append(row["arrived_ns"] - ended)
                 ended = row["ended_ns"]
@@ -124,7 +134,7 @@ def _waits(answers: Answers, promise: Retries, evidence: Evidence, found: _Attem
 def _rows_of(evidence: Evidence, link: str) -> dict[str, list[dict[str, Any]]]:
     """Exchanges by call, in order, only of calls with more than one attempt."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for exchange in evidence.record.wire(link):
+    for exchange in exchanges(evidence.reader, link):
         if exchange.trace is not None:
             key = f"{exchange.trace} {exchange.method or ''} {exchange.path or ''}"
             found.setdefault(key, []).append({"arrived_ns": exchange.arrived_ns, "ended_ns": exchange.ended_ns})
@@ -144,16 +154,16 @@ def _enough(answers: Answers, found: _Attempts) -> None:
 
 
 def _rows_to_show(evidence: Evidence, promise: Retries, found: _Attempts) -> tuple[dict[str, Any], ...]:
-    worst = Counter(found.calls).most_common(WORST)
-    first_ns = {
-        f"{e.trace} {e.method or ''} {e.path or ''}": e.arrived_ns for e in reversed(evidence.record.wire(promise.on))
-    }
+    worst = found.calls.most_common(WORST)
+    traces = [key[_TRACE] for key, _ in worst]
+    sql = f"SELECT {_KEY}, min(arrived_ns) FROM wire WHERE link = ? AND trace IN ({', '.join('?' * len(traces))}) GROUP BY 1"  # noqa: S608  # ours alone
+    first_ns = dict(evidence.reader.rows(sql, (promise.on, *traces)))
     return tuple(
         {
             "call": key[33:],
             "at_s": round(evidence.record.second(first_ns[key]), 3) if key in first_ns else None,
             "attempts": attempts,
-            "trace": key[:32],
+            "trace": key[_TRACE],
             "way": "",
         }
         for key, attempts in worst

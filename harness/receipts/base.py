@@ -14,7 +14,16 @@ from typing import Any
 from harness.clock import NS_PER_S
 from harness.errors import InputError
 from harness.faults.base import Fault
-from harness.journal.columns import BAD, GOOD, UNFINISHED, Exchange, RequestColumns, exchanges, request_columns
+from harness.journal.columns import (
+    BAD,
+    UNFINISHED,
+    LinkColumns,
+    RequestColumns,
+    either,
+    flags_of,
+    link_columns,
+    request_columns,
+)
 from harness.journal.reader import JournalReader
 from harness.scenario.model import Scenario
 from harness.system.model import Objective, System
@@ -118,21 +127,19 @@ class Record:
         end_ns = self.first_fault_ns if self.first_fault_ns is not None else self.arrivals_end_ns
         return self.t0_ns + NS_PER_S // 2, end_ns - NS_PER_S // 10
 
-    def wire(self, link: str, start_ns: int = -FOREVER_NS, end_ns: int = FOREVER_NS) -> list[Exchange]:
-        """Exchanges that arrived on a link, in order of arrival; a link is read once."""
-        found = self._links.get(link)
-        if found is None:
-            found = exchanges(self.reader, link, -FOREVER_NS, FOREVER_NS)
-            self._links[link] = found
-        low = bisect_left(found, start_ns, key=lambda e: e.arrived_ns)
-        return found[low : bisect_left(found, end_ns, key=lambda e: e.arrived_ns)]
+    def link(self, name: str) -> LinkColumns:
+        """The exchanges of a link as columns; a link is read once."""
+        if name not in self._links:
+            self._links[name] = link_columns(self.reader, name)
+        return self._links[name]
 
-    def arrivals(self, link: str, start_ns: int, end_ns: int) -> list[int]:
-        """When exchanges arrived on a link in a stretch of time."""
-        return [exchange.arrived_ns for exchange in self.wire(link, start_ns, end_ns)]
+    def arrivals(self, link: str, start_ns: int, end_ns: int) -> int:
+        """How many exchanges arrived on a link in a stretch of time."""
+        arrived = self.link(link).arrived_ns
+        return bisect_left(arrived, end_ns) - bisect_left(arrived, start_ns)
 
     @cached_property
-    def _links(self) -> dict[str, list[Exchange]]:
+    def _links(self) -> dict[str, LinkColumns]:
         return {}
 
     def downtime(self, service: str) -> list[tuple[int, int]]:
@@ -202,15 +209,14 @@ def objective_codes(columns: RequestColumns, low: int, high: int, objective: Obj
     """
     outcome = columns.outcome[low:high]
     if objective.indicator == "availability" or objective.limit_s is None:
-        return bytes(outcome)
+        return outcome
     limit_ns = round(objective.limit_s * NS_PER_S)
-    codes = bytearray(map(limit_ns.__lt__, columns.latency_ns[low:high]))
-    if outcome.count(GOOD) < len(outcome):
-        for place, code in enumerate(outcome):
-            if code == BAD:
-                codes[place] = BAD
-            elif code == UNFINISHED:
-                codes[place] = BAD if now_ns - columns.intended_ns[low + place] > limit_ns else UNFINISHED
+    slow = bytes(map(limit_ns.__lt__, columns.latency_ns[low:high]))
+    codes = bytearray(either(slow, flags_of(outcome, BAD)))
+    place = outcome.find(UNFINISHED)
+    while place >= 0:
+        codes[place] = BAD if now_ns - columns.intended_ns[low + place] > limit_ns else UNFINISHED
+        place = outcome.find(UNFINISHED, place + 1)
     return bytes(codes)
 
 

@@ -8,34 +8,20 @@ is taken from the instants of the calls that switched the fault on and off.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import NamedTuple
+from itertools import compress
 
 from harness.clock import NS_PER_MS, NS_PER_S
 from harness.faults.base import Mark
-from harness.journal.columns import Exchange
 from harness.receipts.base import FOREVER_NS, FaultCalls, FaultSpan, Record
-from harness.statistics import AffectedShare, Edges, affected_share, fault_edges, median, nearest_rank
+from harness.receipts.rows import Rows, rows_of
+from harness.statistics import AffectedShare, Edges, affected_share, fault_edges, median
 from harness.units import show_duration, show_share
 from harness.verdict import Receipt, Verdict
 
 LEAST_AFFECTED = 10  # rows that must have been there to be affected
 LEAST_SHARE = 0.05  # of a fault that touches what it touches, a limit of bytes for one
 SHARE_SLICES = 10
-_LEAST_SLOWER_NS = 5 * NS_PER_MS
-GONE = frozenset({"client_gone", "never_answered"})
-
-
-class Row(NamedTuple):
-    """One exchange (or one connection that carried none) as a fault's receipt sees it."""
-
-    start_ns: int
-    span_ns: int
-    affected: bool
-    unanswered: bool = False  # the client gave up, so the span is only a lower bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +33,10 @@ class _Case:
     start: tuple[int, int]  # the call that switched it on: asked, answered
     end: tuple[int, int]  # the call that switched it off
     base_ns: int
-    before: list[Row]
-    during: list[Row]
-    after: list[Row]
-    rows: list[Row]  # all of them, with those that arrived while the calls were under way
+    before: Rows
+    during: Rows
+    after: Rows
+    rows: Rows  # all of them, with those that arrived while the calls were under way
     unit: str  # requests, or connections where the share is drawn once a connection
 
     tolerance_ns: int  # how far an edge may lie from its call
@@ -98,121 +84,25 @@ def call_zone(record: Record, calls: FaultCalls) -> tuple[tuple[int, int], tuple
 
 def _case_of(record: Record, calls: FaultCalls) -> _Case:
     start, end = call_zone(record, calls)
-    mark, link = calls.fault.mark(), calls.fault.target
-    exchanges = [e for e in record.wire(link) if _speaks_of(mark, e)]
-    steady = record.steady_ns
-    quiet = [e for e in exchanges if steady[0] <= e.arrived_ns < steady[1]]
-    answered = [_span(e, record) for e in quiet if e.head_ns is not None]
-    base_ns = int(median(answered)) if answered else 0
-    affected = _test_of(calls, mark, base_ns, answered)
-    rows = [_row(e, record, affected) for e in exchanges]
-    unit = "requests"
-    if mark.by == "ending":
-        rows += _without_exchange(record, link, mark)
-        rows.sort(key=lambda r: r.start_ns)
-    if mark.by == "close":
-        rows, unit = _closings(record, link, mark), "connections"
-    elif calls.fault.family == "toxic" and mark.share < 1:
-        rows, unit = _by_connection(exchanges, rows, start[1]), "connections"
+    mark, steady = calls.fault.mark(), record.steady_ns
+    rows, base_ns, unit = rows_of(record, calls, mark, start[1])
     since, until = _alone(record, calls)
-    during = _between(rows, start[1], end[0])
+    during = rows.between(start[1], end[0])
     return _Case(
         calls=calls, mark=mark, start=start, end=end, base_ns=base_ns, unit=unit,
-        before=_between(rows, steady[0], min(steady[1], start[0])),
+        before=rows.between(steady[0], min(steady[1], start[0])),
         during=during,
-        after=_between(rows, end[1], until),
-        rows=_between(rows, max(steady[0], since), until),
+        after=rows.between(end[1], until),
+        rows=rows.between(max(steady[0], since), until),
         tolerance_ns=_tolerance_ns(mark, during, (end[0] - start[1]) / NS_PER_S),
     )  # fmt: skip
 
 
-def _tolerance_ns(mark: Mark, during: list[Row], seconds: float) -> int:
+def _tolerance_ns(mark: Mark, during: Rows, seconds: float) -> int:
     """0.25 s, a tenth of the fault, or three affected arrivals, whichever is longest."""
-    expected = len(during) * mark.share if mark.share_known else sum(row.affected for row in during)
+    expected = len(during) * mark.share if mark.share_known else during.hurt
     rate = expected / max(seconds, 1e-9)
     return round(max(0.25, 0.1 * seconds, 3 / rate if rate > 0 else 0.0) * NS_PER_S)
-
-
-def _speaks_of(mark: Mark, exchange: Exchange) -> bool:
-    """Whether a fault that chooses by method and path means this exchange."""
-    if mark.methods and (exchange.method or "").upper() not in mark.methods:
-        return False
-    return mark.path is None or fnmatchcase((exchange.path or "").partition("?")[0], mark.path)
-
-
-def _span(exchange: Exchange, record: Record) -> int:
-    """How long the exchange took. An answer that came after its client had gone counts: it shows the whole delay."""
-    end_ns = exchange.ended_ns if exchange.ended_ns is not None else record.load_ended_ns
-    return max(0, end_ns - exchange.arrived_ns, (exchange.head_ns or 0) - exchange.arrived_ns)
-
-
-def _unanswered(exchange: Exchange) -> bool:
-    return exchange.head_ns is None and (exchange.ending in GONE or exchange.ended_ns is None)
-
-
-def _row(exchange: Exchange, record: Record, affected: Callable[[Exchange, int], bool]) -> Row:
-    span_ns = _span(exchange, record)
-    return Row(
-        start_ns=exchange.arrived_ns,
-        span_ns=span_ns,
-        affected=affected(exchange, span_ns),
-        unanswered=_unanswered(exchange),
-    )
-
-
-def _test_of(calls: FaultCalls, mark: Mark, base_ns: int, steady: list[int]) -> Callable[[Exchange, int], bool]:
-    """What tells an affected exchange. A fault of the gate's own leaves its name in the row, which has to be there."""
-    if calls.fault.family == "http":
-        return lambda e, _: calls.name in e.faults.split(",")
-    if mark.by == "status":
-        return lambda e, _: e.status in mark.statuses
-    if mark.by == "ending":
-        return lambda e, _: e.ending in mark.endings or (e.ended_ns is None and bool(mark.endings & GONE))
-    usual_ns = int(nearest_rank(sorted(steady), 0.99)) if steady else base_ns
-    slower_ns = max(2 * base_ns, usual_ns + usual_ns // 2, base_ns + _LEAST_SLOWER_NS)
-    cut_ns = slower_ns if mark.delay_ms is None else base_ns + mark.delay_ms * NS_PER_MS // 2
-    # A client that gives up before the answer comes was delayed too, by an unknown amount beyond its patience.
-    return lambda e, span_ns: span_ns > (min(cut_ns, slower_ns) if _unanswered(e) else cut_ns)
-
-
-def _without_exchange(record: Record, link: str, mark: Mark) -> list[Row]:
-    """Connections that were refused or reset before a request could be read on them."""
-    sql = """
-        SELECT opened_ns, ifnull(closed_ns, opened_ns), ending FROM connections
-        WHERE link = ? AND ending IN ('refused', 'reset', 'aborted')
-          AND connection NOT IN (SELECT connection FROM wire WHERE link = ?)
-    """
-    return [
-        Row(start_ns=opened_ns, span_ns=max(0, closed_ns - opened_ns), affected=ending in mark.endings)
-        for opened_ns, closed_ns, ending in record.reader.rows(sql, (link, link))
-    ]
-
-
-def _closings(record: Record, link: str, mark: Mark) -> list[Row]:
-    """Connections that the upstream closed: how long after their last answer the client's side heard of it."""
-    sql = """
-        SELECT ended, closed_ns - ended FROM (
-            SELECT c.closed_ns AS closed_ns, max(w.ended_ns) AS ended FROM connections c
-            JOIN wire w ON w.link = c.link AND w.connection = c.connection
-            WHERE c.link = ? AND c.closed_by = 'upstream' AND c.closed_ns IS NOT NULL GROUP BY c.connection
-        ) WHERE ended IS NOT NULL ORDER BY ended
-    """
-    late_ns = (mark.delay_ms or 0) * NS_PER_MS // 2
-    return [
-        Row(start_ns=ended, span_ns=max(0, span), affected=span > late_ns)
-        for ended, span in record.reader.rows(sql, (link,))
-    ]
-
-
-def _by_connection(exchanges: list[Exchange], rows: list[Row], on_ns: int) -> list[Row]:
-    """One row a connection and side of the fault: affected when any of its exchanges was."""
-    found: dict[tuple[int, bool], Row] = {}
-    for exchange, row in zip(exchanges, rows, strict=False):
-        key = (exchange.connection, row.start_ns >= on_ns)
-        known = found.get(key)
-        if known is None or (row.affected and not known.affected):
-            found[key] = row
-    return sorted(found.values(), key=lambda r: r.start_ns)
 
 
 def _alone(record: Record, calls: FaultCalls) -> tuple[int, int]:
@@ -228,21 +118,16 @@ def _alone(record: Record, calls: FaultCalls) -> tuple[int, int]:
     return max(since, default=-FOREVER_NS), min(until, default=FOREVER_NS)
 
 
-def _between(rows: list[Row], start_ns: int, end_ns: int) -> list[Row]:
-    low = bisect_left(rows, start_ns, key=lambda r: r.start_ns)
-    return rows[low : bisect_left(rows, end_ns, key=lambda r: r.start_ns)]
-
-
 # -- judging ---------------------------------------------------------------------------------------------------
 
 
 def _judge_counted(case: _Case) -> Receipt:
     """A fault that hits the first N: the rows that carry its name are counted against N."""
     assert case.mark.counted is not None
-    hits = sum(row.affected for row in case.during)
+    hits = case.during.hurt
     meant = min(case.mark.counted, len(case.during))
     numbers: dict[str, object] = {"crossed": len(case.during), "affected": hits, "meant": case.mark.counted}
-    outside = sum(row.affected for row in (*case.before, *case.after))
+    outside = case.before.hurt + case.after.hurt
     if meant == 0:
         return receipt_of(case.calls, "NO EVIDENCE", f"nothing it speaks of crossed {_where(case)}", numbers)
     if hits == 0:
@@ -257,20 +142,20 @@ def _judge_counted(case: _Case) -> Receipt:
 
 def _judge_rows(case: _Case, by_call: FaultSpan) -> tuple[Receipt, FaultSpan | None]:
     mark = case.mark
-    judged = _between(case.during, case.start[1], case.end[0] - (case.end[0] - case.start[1]) // 10)
+    judged = case.during.between(case.start[1], case.end[0] - (case.end[0] - case.start[1]) // 10)
     if len(judged) * mark.share < LEAST_AFFECTED:
         judged = case.during  # sparse: every row counts, the last tenth too
     numbers: dict[str, object] = {
         "unit": case.unit,
         "crossed_before": len(case.before),
         "crossed": len(case.during),
-        "affected": sum(row.affected for row in case.during),
+        "affected": case.during.hurt,
         "share_declared": mark.share,
     }
     if (lack := _lack(case, judged)) is not None:
         return receipt_of(case.calls, "NO EVIDENCE", lack, numbers), by_call
     signed = case.calls.fault.family == "http"  # the gate writes the fault's name into the rows it touched
-    share = affected_share(None if signed else _slices(case.before), _slices(judged))
+    share = affected_share(None if signed else case.before.slices(SHARE_SLICES), judged.slices(SHARE_SLICES))
     edges = _edges(case, share)
     delay_ns, at_least = _delay(case)
     numbers |= {"share": round(share.share, 4), "share_lower": round(share.lower, 4)}
@@ -291,7 +176,7 @@ def _judge_rows(case: _Case, by_call: FaultSpan) -> tuple[Receipt, FaultSpan | N
     return receipt_of(case.calls, "APPLIED", said + how, numbers), span
 
 
-def _lack(case: _Case, judged: list[Row]) -> str | None:
+def _lack(case: _Case, judged: Rows) -> str | None:
     """What is missing for a judgement; None when nothing is."""
     if case.mark.share == 0:
         return f"it was declared to touch 0 % of {case.unit}, so it can show nothing"
@@ -309,33 +194,31 @@ def _lack(case: _Case, judged: list[Row]) -> str | None:
     return None
 
 
-def _slices(rows: list[Row]) -> list[tuple[int, int]]:
-    first, last = rows[0].start_ns, rows[-1].start_ns + 1
-    found = [[0, 0] for _ in range(SHARE_SLICES)]
-    for row in rows:
-        place = (row.start_ns - first) * SHARE_SLICES // (last - first)
-        found[place][0] += 1
-        found[place][1] += row.affected
-    return [(size, bad) for size, bad in found]
-
-
 def _edges(case: _Case, share: AffectedShare) -> Edges | None:
     if case.unit == "connections" or case.calls.fault.family == "http":
         return None  # a connection has no instant at which it passes; the gate's own faults need none
-    points = sorted(
-        (row.start_ns + min(row.span_ns, case.base_ns) if row.affected else row.start_ns + row.span_ns, row.affected)
-        for row in case.rows
+    rows = case.rows
+    # An exchange passes the fault when its request does; one that was not affected passed it with its answer.
+    passed = [
+        (start + min(span, case.base_ns) if affected else start + span) * 2 + affected
+        for start, span, affected in zip(rows.starts, rows.spans, rows.affected, strict=True)
+    ]
+    passed.sort()
+    return fault_edges(
+        [instant >> 1 for instant in passed],
+        bytes(instant & 1 for instant in passed),
+        share,
+        (len(case.before), len(case.during)),
     )
-    return fault_edges(points, share, (len(case.before), len(case.during)))
 
 
 def _delay(case: _Case) -> tuple[int, bool]:
     """The delay really added (ns), and whether it is only a lower bound because clients gave up."""
-    hurt = [row for row in case.during if row.affected]
-    if not hurt:
+    rows = case.during
+    if not rows.hurt:
         return 0, False
-    unanswered = sum(row.unanswered for row in hurt)
-    return int(median([row.span_ns for row in hurt])) - case.base_ns, 2 * unanswered >= len(hurt)
+    unanswered = sum(compress(rows.unanswered, rows.affected))
+    return int(median(list(compress(rows.spans, rows.affected)))) - case.base_ns, 2 * unanswered >= rows.hurt
 
 
 def _trouble(case: _Case, share: AffectedShare, edges: Edges | None, delay_ns: int, *, at_least: bool) -> list[str]:
@@ -366,10 +249,10 @@ def _trouble(case: _Case, share: AffectedShare, edges: Edges | None, delay_ns: i
 
 def _still_on(case: _Case, share: AffectedShare) -> str | None:
     """Whether the wire stayed hurt after the fault was taken back."""
-    later = [row for row in case.after if row.start_ns > case.end[1] + case.tolerance_ns]
+    later = case.after.between(case.end[1] + case.tolerance_ns, FOREVER_NS)
     if case.unit == "connections" or len(later) < LEAST_AFFECTED:
         return None
-    after = affected_share(_slices(case.before), _slices(later))
+    after = affected_share(case.before.slices(SHARE_SLICES), later.slices(SHARE_SLICES))
     if after.lower < 0.25 * share.share:
         return None
     return f"it outlived its window: {show_share(after.during)} of the {len(later)} requests after it were affected too"
@@ -406,7 +289,7 @@ def _off(call: tuple[int, int], real: tuple[int, int]) -> float:
 
 
 def _said(case: _Case, share: AffectedShare, delay_ns: int, *, at_least: bool) -> str:
-    affected = sum(row.affected for row in case.during)
+    affected = case.during.hurt
     text = (
         f"{affected} of {len(case.during)} {case.unit} were affected ({show_share(share.share)} beyond the background)"
     )

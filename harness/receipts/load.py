@@ -8,6 +8,7 @@ The generator's own schedule error decides (measured: below 10 ms at p99 the noi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from harness.clock import NS_PER_MS
@@ -48,7 +49,7 @@ def judge_load(record: Record, promised: Scenario) -> Receipt:
     ended = record.events_of("load.ended")
     told: dict[str, Any] = ended[-1][2] if ended else {}
     intended = max(int(told.get("intended") or 0), rows)
-    late = sorted(late for c in columns for late in c.late_ns if late != ABSENT)
+    late = _late(columns)
     closed = record.scenario.load.users is not None
     numbers: dict[str, Any] = {
         "model": "closed" if closed else "open",
@@ -74,6 +75,12 @@ def judge_load(record: Record, promised: Scenario) -> Receipt:
     return _receipt("VALID", _said(numbers, len(late), intended) + model, numbers, blame=False)
 
 
+def _late(columns: list[RequestColumns]) -> list[int]:
+    """Schedule errors (ns) of everything sent, ascending; what was never sent stands as ABSENT before all of them."""
+    everything = sorted(chain.from_iterable(c.late_ns for c in columns))
+    return everything[sum(c.late_ns.count(ABSENT) for c in columns) :]
+
+
 def _receipt(status: str, sentence: str, numbers: dict[str, Any], *, blame: bool) -> Receipt:
     return Receipt(
         kind="load",
@@ -91,9 +98,9 @@ def _judge_sent(record: Record, finding: _Finding, columns: list[RequestColumns]
     rows = sum(len(c) for c in columns)
     if intended and rows < SENT_SHARE * intended:
         finding.add(f"only {rows} of {intended} requests are in the journal", machine=False)
-    dropped = [c.intended_ns[i] for c in columns for i, late in enumerate(c.late_ns) if late == ABSENT]
-    if not dropped:
+    if not any(c.late_ns.count(ABSENT) for c in columns):
         return
+    dropped = [c.intended_ns[i] for c in columns for i, late in enumerate(c.late_ns) if late == ABSENT]
     hurt = [(f.injecting_ns, f.healed_ns or FOREVER_NS) for f in record.faults.values() if f.injecting_ns is not None]
     inside = sum(any(start <= t <= end for start, end in hurt) for t in dropped)
     limit = record.scenario.load.max_in_flight

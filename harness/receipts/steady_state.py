@@ -8,10 +8,12 @@ A system that was unwell before the fault says nothing about the fault.
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import compress
+from operator import add
 from typing import Any
 
 from harness.clock import NS_PER_S
-from harness.journal.columns import BAD, GOOD
+from harness.journal.columns import ABSENT, BAD, UNFINISHED, flags_of
 from harness.receipts.base import Record, between, objective_codes
 from harness.receipts.machine import strangers_busy
 from harness.statistics import backlog_grows, judge_share, median, trend, warm_up_end
@@ -20,6 +22,7 @@ from harness.verdict import Receipt, Verdict
 
 LEAST_REQUESTS = 30
 LEAST_SECONDS = 1.0
+_NOT = bytes([1]) + bytes(255)  # for bytes.translate: 1 for 0 and 0 for everything else
 
 
 def judge_steady_state(record: Record) -> Receipt | None:
@@ -73,10 +76,11 @@ def _points(record: Record, start_ns: int, end_ns: int) -> list[tuple[float, flo
     by_name: list[tuple[list[tuple[float, float]], float]] = []
     for columns in record.requests.values():
         low, high = between(columns, start_ns, end_ns)
+        good = flags_of(columns.outcome[low:high], BAD | UNFINISHED).translate(_NOT)
+        instants = compress(columns.intended_ns[low:high], good)
         own = [
-            (record.second(columns.intended_ns[i]), columns.latency_ns[i] / NS_PER_S)
-            for i in range(low, high)
-            if columns.outcome[i] == GOOD
+            ((t_ns - record.t0_ns) / NS_PER_S, latency_ns / NS_PER_S)
+            for t_ns, latency_ns in zip(instants, compress(columns.latency_ns[low:high], good), strict=True)
         ]
         if own:
             late = [latency_s for _, latency_s in own[len(own) // 2 :]]
@@ -135,9 +139,9 @@ def _in_flight(record: Record, t_ns: int) -> int:
     """Requests that were sent (or meant to be) before an instant and had no end by then."""
     total = 0
     for columns in record.requests.values():
-        for place in range(bisect_left(columns.intended_ns, t_ns)):
-            latency_ns = columns.latency_ns[place]
-            total += latency_ns < 0 or columns.intended_ns[place] + latency_ns > t_ns
+        high = bisect_left(columns.intended_ns, t_ns)
+        ends = map(add, columns.intended_ns[:high], columns.latency_ns[:high])
+        total += sum(map(t_ns.__lt__, ends)) + columns.latency_ns[:high].count(ABSENT)
     return total
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import sub
 
 from harness.statistics.shares import design_effect, wilson
 
@@ -63,32 +65,30 @@ class Edges:
     open_end: bool  # no row after the last affected one: the end was not seen
 
 
-def fault_edges(points: Sequence[tuple[int, bool]], before: AffectedShare, samples: tuple[int, int]) -> Edges | None:
+def fault_edges(
+    instants: Sequence[int], affected: bytes, share: AffectedShare, samples: tuple[int, int]
+) -> Edges | None:
     """
-    The best-scoring segment of affected rows. points: (instant, affected) in order of time; samples: rows in the
-    steady phase and during the fault, which keep the two shares away from 0 and 1. None: no segment scores.
+    The best-scoring segment of affected rows. instants in order, with 1 in `affected` for each affected row; samples:
+    rows in the steady phase and during the fault, which keep the two shares away from 0 and 1. None: no segment scores.
     """
     steady_rows, fault_rows = samples
-    off = min(max(before.before, 0.5 / steady_rows), 0.9)
-    on = min(max(before.during, off + 0.02), 1 - 0.5 / max(1, fault_rows))
-    if on <= off:
+    off = min(max(share.before, 0.5 / max(1, steady_rows)), 0.9)
+    on = min(max(share.during, off + 0.02), 1 - 0.5 / max(1, fault_rows))
+    if on <= off or not instants:
         return None
-    hit, miss = math.log(on / off), math.log((1 - on) / (1 - off))
-    best, start, stop = 0.0, 0, 0
-    total = lowest = 0.0
-    after_lowest = 0
-    for index, (_, affected) in enumerate(points):
-        total += hit if affected else miss
-        if total - lowest > best:
-            best, start, stop = total - lowest, after_lowest, index + 1
-        if total < lowest:
-            lowest, after_lowest = total, index + 1
-    if start >= stop:
+    scores = (math.log((1 - on) / (1 - off)), math.log(on / off))
+    totals = list(accumulate(map(scores.__getitem__, affected), initial=0.0))
+    gains = list(map(sub, totals, accumulate(totals, min)))
+    best = max(gains)
+    if best <= 0:
         return None
+    stop = gains.index(best)
+    start = totals.index(min(totals[: stop + 1]))
     return Edges(
-        last_off=points[max(0, start - 1)][0],
-        first_on=points[start][0],
-        last_on=points[stop - 1][0],
-        first_off=points[min(stop, len(points) - 1)][0],
-        open_end=stop >= len(points),
+        last_off=instants[max(0, start - 1)],
+        first_on=instants[start],
+        last_on=instants[stop - 1],
+        first_off=instants[min(stop, len(instants) - 1)],
+        open_end=stop >= len(instants),
     )

@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from harness.statistics.shares import binomial_quantile
 
@@ -32,22 +33,18 @@ def drift(budget: float) -> float:
     return max(0.1, min(0.5, math.sqrt(0.8 * budget)))
 
 
-def regained(rows: Sequence[tuple[float, bool]], budget: float, observed_s: float) -> Regained:
+def regained(instants: Sequence[float], bad: bytes, budget: float, observed_s: float) -> Regained:
     """
-    When the promise holds again. rows: (seconds since the fault's end, bad) in order of time, at least one;
-    budget: allowed bad share; observed_s: length of the observation.
+    When the promise holds again. instants: seconds since the fault's end, ascending, at least one; bad: 1 for each
+    bad request; budget: allowed bad share; observed_s: length of the observation.
     """
-    instants = [at_s for at_s, _ in rows]
-    totals: list[int] = [0]
-    for _, bad in rows:
-        totals.append(totals[-1] + int(bad))
-    window_s = max(2.0, 50 * observed_s / len(rows)) if observed_s > 0 else 2.0
+    window_s = max(2.0, 50 * observed_s / len(instants)) if observed_s > 0 else 2.0
 
     def bad_between(start_s: float, end_s: float) -> tuple[int, int]:
         low, high = bisect_left(instants, start_s), bisect_left(instants, end_s)
-        return high - low, totals[high] - totals[low]
+        return high - low, bad.count(1, low, high)
 
-    at_s = _peak(rows, budget)
+    at_s = _peak(instants, bad, budget)
     if at_s is None or observed_s - at_s < window_s:
         return Regained(at_s=at_s, observed_s=observed_s, window_s=window_s, held=None, bad_in_window=0, relapse_s=None)
     size, hurt = bad_between(at_s, at_s + window_s)
@@ -69,17 +66,15 @@ def regained(rows: Sequence[tuple[float, bool]], budget: float, observed_s: floa
     )
 
 
-def _peak(rows: Sequence[tuple[float, bool]], budget: float) -> float | None:
+def _peak(instants: Sequence[float], bad: bytes, budget: float) -> float | None:
+    """The instant behind the peak of the CUSUM; 0 when it never rose, None when it is at the very end."""
     slack = drift(budget)
-    total = highest = 0.0
-    place = -1
-    for index, (_, bad) in enumerate(rows):
-        total += int(bad) - slack
-        if total > highest:
-            highest, place = total, index
-    if place < 0:
+    totals = list(accumulate(map((-slack, 1 - slack).__getitem__, bad)))
+    highest = max(totals)
+    if highest <= 0:
         return 0.0
-    return rows[place + 1][0] if place + 1 < len(rows) else None
+    place = totals.index(highest)
+    return instants[place + 1] if place + 1 < len(instants) else None
 
 
 def _steps(start_s: float, end_s: float, step_s: float) -> list[float]:

@@ -8,8 +8,10 @@ Trend by Theil-Sen (how much) and Mann-Kendall (whether at all); both have to sp
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.statistics.quantiles import median
 
@@ -26,7 +28,8 @@ def warm_up_end(points: Sequence[tuple[float, float]], start_s: float, end_s: fl
     both in seconds, in order of time.
     """
     half_s = (start_s + end_s) / 2
-    late = [latency_s for at_s, latency_s in points if at_s >= half_s]
+    half = bisect_left(points, (half_s,))
+    late = [latency_s for _, latency_s in points[half:]]
     if not late:
         return start_s
     reference_s = median(late)
@@ -35,7 +38,7 @@ def warm_up_end(points: Sequence[tuple[float, float]], start_s: float, end_s: fl
     for number in range(max(1, math.ceil((half_s - start_s) / WARM_UP_BIN_S))):
         low_s = start_s + number * WARM_UP_BIN_S
         high_s = min(low_s + WARM_UP_BIN_S, half_s)
-        held = [latency_s for at_s, latency_s in points if low_s <= at_s < high_s]
+        held = [latency_s for _, latency_s in points[bisect_left(points, (low_s,)) : bisect_left(points, (high_s,))]]
         if held and median(held) > limit_s:
             over_s = high_s
     return over_s
@@ -62,11 +65,9 @@ class Trend:
 
 def trend(points: Sequence[tuple[float, float]], start_s: float, end_s: float) -> Trend | None:
     """The trend of latency (seconds) over time, from the medians of 12 bins; None when too few bins hold a sample."""
-    bins: list[list[float]] = [[] for _ in range(TREND_BINS)]
-    for at_s, latency_s in points:
-        place = int((at_s - start_s) / (end_s - start_s) * TREND_BINS)
-        if 0 <= place < TREND_BINS:
-            bins[place].append(latency_s)
+    cuts = [start_s + (end_s - start_s) * number / TREND_BINS for number in range(TREND_BINS + 1)]
+    places = [bisect_left(points, (cut,)) for cut in cuts]
+    bins = [[latency_s for _, latency_s in points[low:high]] for low, high in pairwise(places)]
     medians = [(place, max(1e-9, median(held))) for place, held in enumerate(bins) if held]
     count = len(medians)
     if count < TREND_BINS // 2:

@@ -117,9 +117,9 @@ def test_no_effect_leaves_no_share():
 
 def test_edges_are_those_of_the_affected_stretch():
     """The best segment starts at the first and ends at the last affected row, single strays left out."""
-    points = [(n, 300 <= n < 700 or n == 100) for n in range(1000)]
+    affected = bytes(300 <= n < 700 or n == 100 for n in range(1000))
     share = affected_share([(300, 1)], [(400, 400)])
-    edges = fault_edges(points, share, (300, 400))
+    edges = fault_edges(range(1000), affected, share, (300, 400))
 
     assert edges is not None
     assert (edges.last_off, edges.first_on, edges.last_on, edges.first_off) == (299, 300, 699, 700)
@@ -128,8 +128,8 @@ def test_edges_are_those_of_the_affected_stretch():
 
 def test_an_end_nobody_saw_is_open():
     """Rows affected to the very end have no end edge."""
-    points = [(n, n >= 50) for n in range(100)]
-    edges = fault_edges(points, affected_share([(50, 0)], [(50, 50)]), (50, 50))
+    affected = bytes(n >= 50 for n in range(100))
+    edges = fault_edges(range(100), affected, affected_share([(50, 0)], [(50, 50)]), (50, 50))
 
     assert edges is not None
     assert edges.open_end
@@ -164,8 +164,7 @@ def test_a_backlog_grows_only_beyond_chance():
 
 def test_recovery_is_found_where_the_bad_requests_end():
     """All bad for two seconds and good after: well again at two seconds, and it held."""
-    rows = [(n / 40, n < 80) for n in range(320)]
-    found = regained(rows, 0.01, 8.0)
+    found = regained([n / 40 for n in range(320)], bytes(n < 80 for n in range(320)), 0.01, 8.0)
 
     assert found.at_s == pytest.approx(2.0)
     assert found.held
@@ -174,14 +173,14 @@ def test_recovery_is_found_where_the_bad_requests_end():
 
 def test_a_relapse_is_told():
     """Good for three seconds and bad again is no recovery."""
-    rows = [(n / 40, n < 40 or 160 <= n < 280) for n in range(400)]
-    found = regained(rows, 0.01, 10.0)
+    bad = bytes(n < 40 or 160 <= n < 280 for n in range(400))
+    found = regained([n / 40 for n in range(400)], bad, 0.01, 10.0)
 
     assert found.relapse_s is not None or (found.at_s or 0) > 5
 
 
 def test_still_bad_at_the_end_is_no_recovery():
     """Nothing is regained while the last requests are bad."""
-    found = regained([(n / 40, True) for n in range(200)], 0.01, 5.0)
+    found = regained([n / 40 for n in range(200)], b"\x01" * 200, 0.01, 5.0)
 
     assert found.at_s is None
