@@ -6,6 +6,7 @@ A bug of ours is not in here: it is raised as what it is and becomes exit code 5
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -63,3 +64,19 @@ class SetUpError(HarnessError):
     """The run could not be set up: something is missing, taken, full or forbidden."""
 
     exit_code = EXIT_SET_UP_FAILED
+
+
+_OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EIO}
+)
+
+
+def disk_error(error: OSError) -> SetUpError | None:
+    """What a person can put right about a file that could not be written; None when it is something else."""
+    if error.errno not in _OF_THE_DISK:
+        return None
+    place = f" ({error.filename})" if error.filename else ""
+    return SetUpError(
+        f"cannot write the run's files: {error.strerror}{place}",
+        hint="free some room or mend the permissions, or choose another folder with --reports DIR",
+    )

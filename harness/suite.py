@@ -19,6 +19,7 @@ from harness.errors import (
     EXIT_SET_UP_FAILED,
     HarnessError,
     InputError,
+    disk_error,
 )
 from harness.progress import View
 from harness.run.options import RunOptions
@@ -146,45 +147,59 @@ def run(
 
 def run_one(path: Path, options: RunOptions, view: View) -> Result:
     """Run, judge and report one scenario; once more when only a busy machine kept it from a verdict."""
+    attempt = _Attempt(path, options, view)
     started = time.monotonic()
-    name = path.stem
-    run_dir: Path | None = None
-    tries = 0
+    problem: HarnessError | None = None
     try:
+        attempt.make()
+    except HarnessError as error:
+        problem = error
+    except OSError as error:
+        problem = disk_error(error)
+        if problem is None:
+            raise
+    return Result(
+        path=path,
+        scenario=attempt.name,
+        run_dir=attempt.run_dir,
+        verdict=None if problem else attempt.verdict,
+        error=problem,
+        seconds=time.monotonic() - started,
+        tries=attempt.tries,
+    )
+
+
+class _Attempt:
+    """One scenario on its way to a verdict; what is known of it so far survives an error."""
+
+    def __init__(self, path: Path, options: RunOptions, view: View) -> None:
+        self._path, self._options, self._view = path, options, view
+        self.name = path.stem
+        self.run_dir: Path | None = None
+        self.verdict: RunVerdict | None = None
+        self.tries = 0
+
+    def make(self) -> None:
+        """Raises HarnessError, OSError."""
         from harness.plan import make_plan
+        from harness.run.conductor import run_plan
         from harness.scenario.file import load_scenario
 
-        loaded = load_scenario(path, _overrides(options))
-        name = loaded.scenario.name
+        loaded = load_scenario(self._path, _overrides(self._options))
+        self.name = loaded.scenario.name
         plan = make_plan(loaded.scenario, loaded.system)
         while True:
-            tries += 1
-            run_dir, verdict = _run_and_judge(plan, options, view, loaded.text)
-            if not verdict.worth_another_try or verdict.as_declared or tries > options.retry_busy:
-                break
-            view.say(f"{name}: {verdict.reason}; trying once more")
-    except HarnessError as error:
-        return Result(
-            path=path, scenario=name, run_dir=run_dir, verdict=None, error=error,
-            seconds=time.monotonic() - started, tries=tries,
-        )  # fmt: skip
-    return Result(
-        path=path, scenario=name, run_dir=run_dir, verdict=verdict, error=None,
-        seconds=time.monotonic() - started, tries=tries,
-    )  # fmt: skip
+            self.tries += 1
+            self.run_dir = run_plan(plan, self._options, view=self._view, scenario_text=loaded.text)
+            self.verdict = judge_and_report(self.run_dir, self._options.reports)
+            enough = self.verdict.as_declared or not self.verdict.worth_another_try
+            if enough or self.tries > self._options.retry_busy:
+                return
+            self._view.say(f"{self.name}: {self.verdict.reason}; trying once more")
 
 
 def _overrides(options: RunOptions) -> tuple[str, ...]:
     return options.overrides if options.seed is None else (*options.overrides, f"seed={options.seed}")
-
-
-def _run_and_judge(plan: object, options: RunOptions, view: View, text: str) -> tuple[Path, RunVerdict]:
-    from harness.plan import Plan
-    from harness.run.conductor import run_plan
-
-    assert isinstance(plan, Plan)
-    run_dir = run_plan(plan, options, view=view, scenario_text=text)
-    return run_dir, judge_and_report(run_dir, options.reports)
 
 
 def judge_and_report(run_dir: Path, reports: Path) -> RunVerdict:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness.clock import NS_PER_S, Clock
-from harness.errors import HarnessError, SetUpError
+from harness.errors import HarnessError, SetUpError, disk_error
 from harness.faults.base import Fault
 from harness.load.client import LoadChild, load_config
 from harness.observe.actuator import ActuatorObserver
@@ -69,6 +69,9 @@ class Session:
     def __enter__(self) -> Self:
         try:
             self._up()
+        except OSError as error:
+            self.close()
+            raise disk_error(error) or error from error
         except BaseException:
             self.close()
             raise
