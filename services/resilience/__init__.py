@@ -14,10 +14,12 @@ from services.resilience.breaker_config import CircuitBreakerConfig, State, Tran
 from services.resilience.bulkhead import Bulkhead, BulkheadConfig
 from services.resilience.circuit_breaker import BreakerMetrics, CircuitBreaker
 from services.resilience.clock import Clock, ManualClock, SystemClock
+from services.resilience.deadline import Deadline, deadline_scope
 from services.resilience.errors import (
     BulkheadFull,
     CallNotPermitted,
     ConfigError,
+    DeadlineExceeded,
     IllegalStateTransition,
     MaxRetriesExceeded,
     RequestNotPermitted,
@@ -43,6 +45,8 @@ __all__ = [
     "CircuitBreakerConfig",
     "Clock",
     "ConfigError",
+    "Deadline",
+    "DeadlineExceeded",
     "Event",
     "Fallback",
     "IllegalStateTransition",
@@ -64,4 +68,5 @@ __all__ = [
     "TimeLimiterConfig",
     "TransitionToOpen",
     "WindowType",
+    "deadline_scope",
 ]

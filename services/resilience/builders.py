@@ -14,7 +14,14 @@ from services.resilience import intervals
 from services.resilience.breaker_config import CircuitBreakerConfig, State, WindowType, any_exception, no_exception
 from services.resilience.bulkhead import BulkheadConfig
 from services.resilience.clock import NS_PER_MS
-from services.resilience.errors import BulkheadFull, CallNotPermitted, ConfigError, Problem, RequestNotPermitted
+from services.resilience.errors import (
+    BulkheadFull,
+    CallNotPermitted,
+    ConfigError,
+    DeadlineExceeded,
+    Problem,
+    RequestNotPermitted,
+)
 from services.resilience.exception_names import ExceptionMatcher, exception_matcher, predicate
 from services.resilience.rate_limiter import RateLimiterConfig
 from services.resilience.retry import RetryConfig, of_attempt
@@ -153,6 +160,8 @@ def retry(build: Builder, *, beside: frozenset[str]) -> RetryConfig:
         and not (listed and CallNotPermitted in listed.classes)
     ):
         ignore = _either(ignore, ExceptionMatcher([CallNotPermitted]))
+    if not (listed and DeadlineExceeded in listed.classes):  # nobody waits for another attempt
+        ignore = _either(ignore, ExceptionMatcher([DeadlineExceeded]))
     build.arguments["ignore"] = ignore
     build.arguments["retry_result"] = build.callable("resultPredicate")
     build.arguments["consume_result"] = build.callable("consumeResultBeforeRetryAttempt")
@@ -243,6 +252,8 @@ def _breaker_ignore(build: Builder, beside: frozenset[str]) -> ExceptionPredicat
     ):
         if module in beside and not build.get(restore, False) and not (listed and kind in listed.classes):
             ignore = _either(ignore, ExceptionMatcher([kind]))
+    if not (listed and DeadlineExceeded in listed.classes):  # says nothing about the other service: it was not asked
+        ignore = _either(ignore, ExceptionMatcher([DeadlineExceeded]))
     return ignore
 
 

@@ -65,6 +65,18 @@ class TimeLimitExceeded(ResilienceError, TimeoutError):
         return f"TimeLimiter '{self.name}' recorded a timeout exception after {self.timeout_s:g} s"
 
 
+class DeadlineExceeded(TimeLimitExceeded):
+    """A call was not made: whoever asked for it gave up `late_s` seconds before."""
+
+    def __init__(self, name: str, late_s: float) -> None:
+        super().__init__(name, 0.0)
+        self.late_s = late_s
+        self.args = (name, late_s)
+
+    def __str__(self) -> str:
+        return f"'{self.name}' was not called: the deadline had passed {self.late_s:.3f} s before"
+
+
 class MaxRetriesExceeded(ResilienceError):
     """A retry ran out of attempts while the result was still one to retry (failAfterMaxAttempts)."""
 

@@ -4,6 +4,9 @@ The time limiter: no call may take longer than timeoutDuration.
 Resilience4j's TimeLimiter (R4J: timelimiter/internal/TimeLimiterImpl.java). The asyncio shell cancels the work and
 waits for its end; with cancelRunningFuture false the work goes on unseen. The sync shell can cancel nothing: it runs
 the work in a thread of its own and leaves it behind. What was left behind and still runs is counted in `abandoned`.
+
+Where a deadline travels with the request, a call has the lesser of the two, and what it calls is told so; a call
+whose deadline has passed is not made at all.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from services.resilience.clock import Clock, SystemClock
+from services.resilience.deadline import limit, restore
 from services.resilience.errors import TimeLimitExceeded
 from services.resilience.events import EventLog
 from services.resilience.validation import Checks
@@ -73,14 +77,21 @@ class TimeLimiter:
         return self.config.timeout_duration_ms / 1000
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Await fn(...) for at most the limit. Raises TimeLimitExceeded, a TimeoutError."""
+        """Await fn(...) for at most the limit. Raises TimeLimitExceeded, a TimeoutError.
+
+        Raises DeadlineExceeded, one of those, without calling fn when the request's deadline has passed.
+        """
         if not self.config.enabled:
             return await fn(*args, **kwargs)
         try:
-            if self.config.cancel_running_future:
-                result = await self._await_or_cancel(fn(*args, **kwargs))
-            else:
-                result = await self._await_or_abandon(fn(*args, **kwargs))
+            limit_s, outside = limit(self.name, self.timeout_s, self.clock)
+            try:
+                if self.config.cancel_running_future:
+                    result = await self._await_or_cancel(fn(*args, **kwargs), limit_s)
+                else:
+                    result = await self._await_or_abandon(fn(*args, **kwargs), limit_s)
+            finally:
+                restore(outside)
         except Exception as error:
             self._ended(error)
             raise
@@ -88,30 +99,37 @@ class TimeLimiter:
         return result
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call fn(...) in a thread of its own and wait for at most the limit. Raises TimeLimitExceeded."""
+        """Call fn(...) in a thread of its own and wait for at most the limit. Raises TimeLimitExceeded.
+
+        Raises DeadlineExceeded, one of those, without calling fn when the request's deadline has passed.
+        """
         if not self.config.enabled:
             return fn(*args, **kwargs)
         try:
-            result = self._run_or_abandon(lambda: fn(*args, **kwargs))
+            limit_s, outside = limit(self.name, self.timeout_s, self.clock)
+            try:
+                result = self._run_or_abandon(lambda: fn(*args, **kwargs), limit_s)
+            finally:
+                restore(outside)
         except Exception as error:
             self._ended(error)
             raise
         self._ended(None)
         return result
 
-    async def _await_or_cancel(self, work: Awaitable[T]) -> T:
+    async def _await_or_cancel(self, work: Awaitable[T], limit_s: float) -> T:
         try:
-            async with asyncio.timeout(self.timeout_s) as limit:
+            async with asyncio.timeout(limit_s) as timeout:
                 return await work
         except TimeoutError as error:
-            if limit.expired():
-                raise TimeLimitExceeded(self.name, self.timeout_s) from error
+            if timeout.expired():
+                raise TimeLimitExceeded(self.name, limit_s) from error
             raise
 
-    async def _await_or_abandon(self, work: Awaitable[T]) -> T:
+    async def _await_or_abandon(self, work: Awaitable[T], limit_s: float) -> T:
         task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task}, timeout=self.timeout_s)
+            await asyncio.wait({task}, timeout=limit_s)
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait({task})
@@ -121,9 +139,9 @@ class TimeLimiter:
         self._running.add(task)
         self._abandon(1)
         task.add_done_callback(self._forget)
-        raise TimeLimitExceeded(self.name, self.timeout_s)
+        raise TimeLimitExceeded(self.name, limit_s)
 
-    def _run_or_abandon(self, work: Callable[[], T]) -> T:
+    def _run_or_abandon(self, work: Callable[[], T], limit_s: float) -> T:
         outcome: queue.SimpleQueue[tuple[bool, object]] = queue.SimpleQueue()
         given_up = False
 
@@ -140,13 +158,13 @@ class TimeLimiter:
         context = contextvars.copy_context()
         threading.Thread(target=run, name=f"time-limiter-{self.name}", daemon=True).start()
         try:
-            returned, value = outcome.get(timeout=self.timeout_s)
+            returned, value = outcome.get(timeout=limit_s)
         except queue.Empty:
             with self._lock:
                 if outcome.empty():
                     given_up = True
                     self.abandoned += 1
-            raise TimeLimitExceeded(self.name, self.timeout_s) from None
+            raise TimeLimitExceeded(self.name, limit_s) from None
         if not returned:
             raise cast("BaseException", value)
         return cast("T", value)
