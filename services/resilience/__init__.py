@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from services.resilience.breaker_config import CircuitBreakerConfig, State, TransitionToOpen, WindowType
 from services.resilience.bulkhead import Bulkhead, BulkheadConfig
+from services.resilience.cache import Cache, CacheConfig, Cached
 from services.resilience.circuit_breaker import BreakerMetrics, CircuitBreaker
 from services.resilience.clock import Clock, ManualClock, SystemClock
 from services.resilience.deadline import Deadline, deadline_scope
@@ -40,6 +41,9 @@ __all__ = [
     "Bulkhead",
     "BulkheadConfig",
     "BulkheadFull",
+    "Cache",
+    "CacheConfig",
+    "Cached",
     "CallNotPermitted",
     "CircuitBreaker",
     "CircuitBreakerConfig",
