@@ -116,14 +116,16 @@ class IllegalStateTransition(ResilienceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake: the key it is at, what is there, and what would be right."""
+    """One mistake: the key it is at, what is there, what would be right, and `FILE:LINE` where it was read from a file."""
 
     key: str
     message: str
     hint: str | None = None
+    place: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        start = f"{self.place}: " if self.place else ""
+        return f"{start}{self.key}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class ConfigError(ResilienceError, ValueError):

@@ -7,6 +7,7 @@ One table a module; what a value may be is said by its reader, what range it may
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from services.resilience.durations import duration_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_LARGEST = 2**31 - 1
+"""Upstream's whole numbers have 32 bits; a larger one does not bind there either."""
 
 
 def canonical(key: str) -> str:
@@ -33,6 +38,8 @@ def integer(value: object) -> int:
     """A whole number, as an int or as digits."""
     if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?\d+\s*", str(value)):
         raise ValueError(f"is {value!r}, must be a whole number")
+    if abs(int(str(value))) > _LARGEST:
+        raise ValueError(f"is {value!r}, must be at most {_LARGEST}")
     return int(str(value))
 
 
@@ -40,6 +47,8 @@ def number(value: object) -> float:
     """A number, with a point or without."""
     if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", str(value)):
         raise ValueError(f"is {value!r}, must be a number")
+    if math.isinf(float(str(value))):
+        raise ValueError(f"is {value!r}, must be a finite number")
     return float(str(value))
 
 
@@ -143,6 +152,30 @@ MODULES: dict[str, dict[str, Callable[[object], Any]]] = {
     "timelimiter": TIME_LIMITER,
     "ratelimiter": RATE_LIMITER,
 }
+
+NO_EFFECT = {
+    "writableStackTraceEnabled": "exceptions here always carry their traceback",
+    "slidingWindowSynchronizationStrategy": "windows here are always synchronised, LOCK_FREE is Java's",
+    "subscribeForEvents": "events are kept whether subscribed for or not",
+    "ignoreClassBindingExceptions": "a name that cannot be found is an error or a warning of its own",
+    "ignoreExceptionsPrecedenceEnabled": "ignored exceptions are always looked at first, as upstream decides too",
+    "contextPropagators": "context variables reach the pool's threads by themselves",
+}
+"""Keys of Resilience4j that are read, checked and do nothing, each with the reason that its warning gives."""
+
+NO_EFFECT_SECTIONS = {
+    "tags": "labels are added where metrics are collected",
+    "metrics": "metrics are text that is made when asked for",
+    "enabled": "`instances.<name>.enabled` switches a single policy off",
+}
+"""The same for what may stand beside `instances`: resilience4j.<module>.tags and its like."""
+
+NO_EFFECT_MODULES = {
+    "micrometer": "there is no Micrometer timer here",
+    "scheduled": "timers share one thread of the clock",
+    "thread": "there are no virtual threads here",
+}
+"""The same for what may stand beside the modules: resilience4j.micrometer and its like."""
 
 NOT_YET = {
     "threadpoolbulkhead": "the thread-pool bulkhead is not in this edition; use `bulkhead`",

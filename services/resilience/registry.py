@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from services.resilience import actuator, builders, metrics
+from services.resilience import actuator, builders, metrics, spring_file
 from services.resilience.bulkhead import Bulkhead
 from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import ConfigError, Problem
 from services.resilience.fallback import Fallback, Handler
-from services.resilience.keys import MODULES
+from services.resilience.keys import MODULES, NO_EFFECT, canonical
 from services.resilience.pipeline import Pipeline, Policy
 from services.resilience.rate_limiter import RateLimiter
 from services.resilience.retry import Retry
@@ -79,6 +81,28 @@ class Registry:
         RESILIENCE4J_RETRY_INSTANCES_PAYMENT_MAXATTEMPTS. In capitals it wins over dotted. Raises ConfigError.
         """
         return cls(Settings.read(defaults or {}, environment), clock)
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        profiles: Collection[str] = (),
+        clock: Clock | None = None,
+    ) -> Registry:
+        """A registry of a Spring service's `application.yml`, read as it is; what is not Resilience4j's is left alone.
+
+        `environment` overrides keys as in from_environment and answers `${PLACEHOLDER:default}`; `profiles` are the
+        active ones, for documents that hold for a profile. Needs PyYAML. Raises ConfigError with every mistake, each
+        with file and line. (Spring's own rules: Externalized Configuration, in the Spring Boot reference.)
+        """
+        found = spring_file.read(path, environment=environment, profiles=profiles)
+        ours = [line for line in found.lines if canonical(line.path[0]) == "resilience4j"]
+        settings = Settings.read_lines([(line.path, line.value, line.place) for line in ours], environment)
+        settings.problems[:0] = found.problems
+        settings.warnings += found.warnings
+        return cls(settings, clock)
 
     def circuit_breaker(self, name: str) -> CircuitBreaker:
         """The breaker of that name, made of the default configuration if none is declared."""
@@ -152,7 +176,14 @@ class Registry:
     def _config(self, module: str, name: str, entries: Entries, section: str) -> tuple[Any, list[str]]:
         build = builders.Builder(entries, f"resilience4j.{module}.{section}.{name}")
         beside = frozenset(other for other in MODULES if other != module and self._is_on(other, name))
+        for key, reason in NO_EFFECT.items():
+            if key in entries and entries[key].value != "SYNCHRONIZED":
+                build.warnings.append(f"{entries[key].written}: has no effect, {reason}")
         return _BUILDERS[module](build, beside=beside), build.warnings
+
+    def _placed(self, warning: str) -> str:
+        place = self._settings.places.get(warning.partition(": ")[0])
+        return f"{place}: {warning}" if place else warning
 
     def _is_on(self, module: str, name: str) -> bool:
         if name not in self._settings.instances[module]:
@@ -165,7 +196,7 @@ class Registry:
 
     def _check(self) -> None:
         problems: list[Problem] = list(self._settings.problems)
-        warnings: list[str] = []
+        warnings: list[str] = list(self._settings.warnings)
         for section, tables, resolve in (
             ("instances", self._settings.instances, self._settings.resolve),
             ("configs", self._settings.configs, self._settings.resolve_config),
@@ -178,7 +209,12 @@ class Registry:
                     except ConfigError as error:
                         problems.extend(error.problems)
         if problems:
-            raise ConfigError(list(dict.fromkeys(problems)))
-        self.warnings = list(dict.fromkeys(warnings))
+            raise ConfigError(sorted(dict.fromkeys(map(self._settings.placed, problems)), key=_line))
+        self.warnings = list(dict.fromkeys(map(self._placed, warnings)))
         for warning in self.warnings:
             logger.warning(warning)
+
+
+def _line(problem: Problem) -> int:
+    """Where in its file a problem is, so that a person can go through them from top to bottom."""
+    return int((problem.place or ":0").rpartition(":")[2])

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.resilience.errors import ConfigError, Problem
-from services.resilience.keys import ASPECT_ORDERS, LOWEST_PRECEDENCE, MODULES, NOT_YET, SECTIONS, canonical, integer
+from services.resilience.keys import (
+    ASPECT_ORDERS,
+    LOWEST_PRECEDENCE,
+    MODULES,
+    NO_EFFECT_MODULES,
+    NO_EFFECT_SECTIONS,
+    NOT_YET,
+    SECTIONS,
+    canonical,
+    integer,
+)
 
 _ROOT = "resilience4j"
 _NAME_DEPTH = 4
@@ -44,6 +54,23 @@ class Settings:
         default_factory=lambda: {module: LOWEST_PRECEDENCE - 5 + place for place, module in enumerate(ASPECT_ORDERS)}
     )
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+    """`FILE:LINE` by key as it was written, for what came from a file."""
+
+    @classmethod
+    def read_lines(
+        cls, lines: Iterable[tuple[Iterable[str], Any, str]], environment: Mapping[str, str] | None = None
+    ) -> Settings:
+        """The settings of a file's values, each with its path and place, overridden by environment variables."""
+        settings = cls()
+        for words, value, place in lines:
+            path = [*words]
+            settings.places[".".join(path)] = place
+            if value not in (None, {}, "") or len(path) == _NAME_DEPTH:
+                settings.take(path, value)
+        settings.take_environment(environment or {})
+        return settings
 
     @classmethod
     def read(cls, mapping: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
@@ -51,13 +78,29 @@ class Settings:
         settings = cls()
         for path, value in _flatten(mapping):
             settings.take(path, value)
-        for name, value in (environment or {}).items():
-            if name.lower().startswith(_ROOT + "."):
-                settings.take(name.split("."), value)
-        for name, value in sorted((environment or {}).items()):
-            if name.startswith(_ROOT.upper() + "_"):
-                settings.take_variable(name, value)
+        settings.take_environment(environment or {})
         return settings
+
+    def take_environment(self, environment: Mapping[str, str]) -> None:
+        """Sort in the variables that begin with resilience4j, dotted first, so that capitals win."""
+        for name, value in environment.items():
+            if name.lower().startswith(_ROOT + "."):
+                self.take(name.split("."), value)
+        for name, value in sorted(environment.items()):
+            if name.startswith(_ROOT.upper() + "_"):
+                self.take_variable(name, value)
+
+    def placed(self, problem: Problem) -> Problem:
+        """The problem with its place in the file, if its key or the section it belongs to came from one."""
+        key = problem.key
+        while problem.place is None and key:
+            if key in self.places:
+                return replace(problem, place=self.places[key])
+            inside = [place for written, place in self.places.items() if written.startswith(key + ".")]
+            if inside:
+                return replace(problem, place=inside[0])
+            key = key.rpartition(".")[0]
+        return problem
 
     def take(self, path: list[str], value: Any, written: str | None = None) -> None:
         """Sort in one value by its path; a path outside resilience4j is not ours and is left alone."""
@@ -67,16 +110,21 @@ class Settings:
                 self._complain(written, f"unknown key {path[0]!r}", _ROOT)
             return
         module = canonical(path[1]) if len(path) > 1 else ""
+        section = canonical(path[2]) if len(path) > 2 else ""
         if module in NOT_YET:
             self._complain(written, NOT_YET[module])
+        elif module in NO_EFFECT_MODULES:
+            self.warnings.append(f"{written}: has no effect, {NO_EFFECT_MODULES[module]}")
+        elif module in MODULES and section in NO_EFFECT_SECTIONS:
+            self.warnings.append(f"{written}: has no effect, {NO_EFFECT_SECTIONS[section]}")
         elif module not in MODULES:
             self._unknown(written, path[1] if len(path) > 1 else "", MODULES)
+        elif isinstance(value, Mapping) and len(path) < _NAME_DEPTH:
+            return  # an empty section declares nothing
         elif len(path) == 3:
             self._take_order(module, path[2], value, written)
         elif len(path) == _NAME_DEPTH and canonical(path[2]) in SECTIONS and not value:
             self._section(module, path[2]).setdefault(path[3], {})  # `payment: {}` declares it, with the defaults
-        elif isinstance(value, Mapping):
-            return  # an empty section declares nothing
         elif len(path) <= _NAME_DEPTH or canonical(path[2]) not in SECTIONS:
             self._unknown(written, path[2] if len(path) > 2 else "", SECTIONS)
         else:
@@ -111,7 +159,7 @@ class Settings:
         if "baseConfig" in own:
             entry = own["baseConfig"]
             base = str(entry.value)
-            if base in passed:
+            if base in passed or base == name:
                 raise ConfigError([Problem(key=entry.written, message=f"is {base!r}, which leads back to itself")])
             if base not in shared:
                 hint = f"there is {', '.join(map(repr, shared))}" if shared else "there is none"
@@ -125,6 +173,8 @@ class Settings:
         merged = {**inherited, **own}
         if "recordExceptions" in own and "recordFailurePredicate" not in own:
             merged.pop("recordFailurePredicate", None)
+        if module == "circuitbreaker" and "ignoreExceptions" in own and "ignoreExceptionPredicate" not in own:
+            merged.pop("ignoreExceptionPredicate", None)
         merged.pop("baseConfig", None)
         return merged
 
