@@ -20,6 +20,7 @@ from harness.system.model import Ledger
 from harness.verdict import CheckResult, Verdict
 
 MOST_IDS = 50
+_IN_SPAN = "requests WHERE name = ? AND intended_ns >= ? AND intended_ns < ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,48 +73,54 @@ def judge(promise: Effects, evidence: Evidence) -> CheckResult:
     )
 
 
-def _entries(evidence: Evidence, ledger: Ledger) -> Counter[str | None] | str:
-    """How often each business key is in the ledger, or why that is not known."""
+def _entries(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
+    """The business key of every entry, or why they are not known."""
     for _, subject, data in evidence.record.events_of("ledger.unread"):
         if subject == ledger.name:
             return f"the ledger {ledger.name} could not be read: {data.get('error')}"
     read = [data for _, subject, data in evidence.record.events_of("ledger.read") if subject == ledger.name]
     if not read:
         return f"the ledger {ledger.name} was never read"
-    keys = Counter[str | None](
-        chain.from_iterable(texts(evidence.reader, "business_key", "ledger WHERE ledger = ?", (ledger.name,)))
-    )
+    source = "ledger WHERE ledger = ?"
+    keys: list[str | None] = list(chain.from_iterable(texts(evidence.reader, "business_key", source, (ledger.name,))))
     sql = "SELECT count(*) FROM ledger WHERE ledger = ? AND business_key IS NULL"
-    if nameless := next(evidence.reader.rows(sql, (ledger.name,)))[0]:
-        keys[None] = nameless
+    keys += [None] * next(evidence.reader.rows(sql, (ledger.name,)))[0]
     told = read[-1].get("entries")
-    if told is not None and told != keys.total():
-        return f"the ledger {ledger.name} held {told} entries, {keys.total()} are in the journal"
+    if told is not None and told != len(keys):
+        return f"the ledger {ledger.name} held {told} entries, {len(keys)} are in the journal"
     return keys
 
 
-def _effects(evidence: Evidence, ledger: Ledger, window: Window, present: Counter[str | None]) -> _Effects:
-    asked = _keys(evidence, ledger, "requests WHERE name = ?")
-    inside: set[str] = set()
-    acknowledged: set[str] = set()
+def _effects(evidence: Evidence, ledger: Ledger, window: Window, entries: list[str | None]) -> _Effects:
+    present = set(entries)
+    asked: list[str] = []
+    refused: set[str] = set()
     statuses = f" AND status IN ({', '.join(map(str, ledger.acknowledged))})" if ledger.acknowledged else ""
     for start_ns, end_ns in window.spans:
-        source = "requests WHERE name = ? AND intended_ns >= ? AND intended_ns < ?"
-        inside |= _keys(evidence, ledger, source, start_ns, end_ns)
-        acknowledged |= _keys(evidence, ledger, f"{source} AND ok{statuses}", start_ns, end_ns)
+        asked += _keys(evidence, ledger, _IN_SPAN, start_ns, end_ns)
+        refused |= set(_keys(evidence, ledger, f"{_IN_SPAN} AND NOT (ok{statuses})", start_ns, end_ns))
+    inside = set(asked)
+    if len(inside) < len(asked):  # a key asked for twice may be refused once and acknowledged once
+        for start_ns, end_ns in window.spans:
+            refused -= set(_keys(evidence, ledger, f"{_IN_SPAN} AND ok{statuses}", start_ns, end_ns))
+    acknowledged = inside - refused
+    strangers = present - inside
+    if strangers:
+        strangers -= set(_keys(evidence, ledger, "requests WHERE name = ?"))
+    times = Counter(entries) if len(present) < len(entries) else {}
     return _Effects(
         asked=inside,
         acknowledged=acknowledged,
-        lost=sorted(acknowledged - present.keys()),
-        duplicated={key: n for key, n in present.items() if n > 1 and key is not None and key in inside},
-        phantom=sorted(map(str, present.keys() - asked)),
-        in_doubt=(inside - acknowledged) & present.keys(),
+        lost=sorted(acknowledged - present),
+        duplicated={key: n for key, n in times.items() if n > 1 and key is not None and key in inside},
+        phantom=sorted(map(str, strangers)),
+        in_doubt=refused & present,
     )
 
 
-def _keys(evidence: Evidence, ledger: Ledger, source: str, *span: int) -> set[str]:
+def _keys(evidence: Evidence, ledger: Ledger, source: str, *span: int) -> list[str]:
     """Business keys of the ledger's requests."""
-    return set(chain.from_iterable(texts(evidence.reader, "business_key", source, (ledger.asked_by, *span))))
+    return list(chain.from_iterable(texts(evidence.reader, "business_key", source, (ledger.asked_by, *span))))
 
 
 def _rows(found: _Effects) -> tuple[dict[str, Any], ...]:

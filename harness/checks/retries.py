@@ -8,13 +8,12 @@ that holds its first attempt.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import chain, pairwise
 from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive
-from harness.journal.columns import exchanges, texts
+from harness.journal.columns import Exchange, exchanges, texts
 from harness.receipts.base import FOREVER_NS
 from harness.scenario.promises import Retries
 from harness.statistics import LEAST_SAMPLES
@@ -24,17 +23,24 @@ from harness.verdict import CheckResult, Verdict
 MOST_UNTRACED = 0.01  # share of exchanges without a trace id above which nothing can be said
 WORST = 5
 _TRACE = slice(0, 32)
-_KEY = "trace || ' ' || ifnull(method, '') || ' ' || ifnull(path, '')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempts:
     """The calls of a window on one link."""
 
-    calls: Counter[str]  # attempts by call
+    calls: dict[str, list[Exchange]]  # attempts by call, of traces that crossed more than once
+    once: int  # calls of one attempt whose trace crossed once
     traces: int  # distinct incoming calls that reached the link
-    rows: int
     untraced: int
+
+    @property
+    def rows(self) -> int:
+        return self.once + sum(map(len, self.calls.values()))
+
+    @property
+    def most(self) -> int:
+        return max(map(len, self.calls.values()), default=min(1, self.once))
 
 
 def judge(promise: Retries, evidence: Evidence) -> CheckResult:
@@ -47,10 +53,10 @@ def judge(promise: Retries, evidence: Evidence) -> CheckResult:
     if not found.rows and not found.untraced:
         return inconclusive(promise, title=title, reason=f"nothing crossed {promise.on}", window=window.name)
     answers = Answers()
-    most = max(found.calls.values(), default=0)
+    most = found.most
     amplification = found.rows / found.traces if found.traces else 0.0
     if promise.attempts_at_most is not None:
-        over = sum(attempts > promise.attempts_at_most for attempts in found.calls.values())
+        over = sum(len(attempts) > promise.attempts_at_most for attempts in found.calls.values())
         clause = f"up to {most} attempts a call, {promise.attempts_at_most} allowed"
         answers.hold(not over, clause + (f" ({over} calls over it)" if over else ""))
     if promise.attempts_at_least is not None:
@@ -63,7 +69,7 @@ def judge(promise: Retries, evidence: Evidence) -> CheckResult:
         answers.hold(
             amplification <= promise.amplification_at_most, f"{clause}, {promise.amplification_at_most:g} allowed"
         )
-    _waits(answers, promise, evidence, found)
+    _waits(answers, promise, found)
     _enough(answers, found)
     return CheckResult(
         check=promise.check,
@@ -76,50 +82,63 @@ def judge(promise: Retries, evidence: Evidence) -> CheckResult:
         unit="requests a call",
         samples=found.traces,
         window=window.name,
-        evidence=_rows_to_show(evidence, promise, found) if answers.verdict is Verdict.FAIL else (),
+        evidence=_rows_to_show(evidence, found) if answers.verdict is Verdict.FAIL else (),
     )
 
 
 def _attempts(evidence: Evidence, link: str, window: Window) -> _Attempts:
-    calls: Counter[str] = Counter()
+    """
+    Only traces that crossed the link more than once are looked at by method and path: each of the others is one call
+    of one attempt, and in most runs they are nearly all.
+    """
+    inside: list[str] = []
     untraced = 0
     for start_ns, end_ns in window.spans:
-        own: Counter[str] = Counter()
-        for keys in _keys(evidence, link, start_ns, end_ns):
-            own.update(keys)
-        for keys in _keys(evidence, link, -FOREVER_NS, start_ns):  # began before the window, so they belong elsewhere
-            for key in own.keys() & set(keys):
-                del own[key]
-        for keys in _keys(evidence, link, end_ns, FOREVER_NS):
-            own.update(key for key in keys if key in own)
-        calls |= own
+        inside += _traces(evidence, link, start_ns, end_ns)
         sql = "SELECT count(*) FROM wire WHERE link = ? AND trace IS NULL AND arrived_ns >= ? AND arrived_ns < ?"
         untraced += next(evidence.reader.rows(sql, (link, start_ns, end_ns)))[0]
-    traces = len(set(map(itemgetter(_TRACE), calls)))
-    return _Attempts(calls=calls, traces=traces, rows=calls.total(), untraced=untraced)
+    known = set(inside)
+    outside = [] if _everything(window) else _traces(evidence, link, -FOREVER_NS, FOREVER_NS)
+    times = Counter(outside or inside) if outside or len(known) < len(inside) else Counter[str]()
+    often = {trace for trace in known if times[trace] > 1} if times else set()
+    calls = _calls(evidence, link, window, often)
+    dropped = {key[_TRACE] for key in calls}
+    once = len(known) - len(often)
+    return _Attempts(calls=calls, once=once, traces=once + len(dropped), untraced=untraced)
 
 
-def _keys(evidence: Evidence, link: str, start_ns: int, end_ns: int) -> Iterator[list[str]]:
-    """Trace, method and path of every exchange that arrived on a link in a stretch of time."""
-    if start_ns <= -FOREVER_NS >= end_ns or start_ns >= FOREVER_NS:
-        return iter(())
+def _everything(window: Window) -> bool:
+    return window.spans == ((-FOREVER_NS, FOREVER_NS),)
+
+
+def _traces(evidence: Evidence, link: str, start_ns: int, end_ns: int) -> list[str]:
+    """The trace id of every exchange that arrived on a link in a stretch of time."""
     source = "wire WHERE link = ? AND arrived_ns >= ? AND arrived_ns < ?"
-    return texts(evidence.reader, _KEY, source, (link, start_ns, end_ns))
+    return list(chain.from_iterable(texts(evidence.reader, "trace", source, (link, start_ns, end_ns))))
 
 
-def _waits(answers: Answers, promise: Retries, evidence: Evidence, found: _Attempts) -> None:
+def _calls(evidence: Evidence, link: str, window: Window, often: set[str]) -> dict[str, list[Exchange]]:
+    """The attempts, in order, of each call of these traces whose first attempt is in the window."""
+    found: dict[str, list[Exchange]] = {}
+    if not often:
+        return found
+    for exchange in exchanges(evidence.reader, link):
+        if exchange.trace in often:
+            key = f"{exchange.trace} {exchange.method or ''} {exchange.path or ''}"
+            found.setdefault(key, []).append(exchange)
+    return {key: attempts for key, attempts in found.items() if window.holds(attempts[0].arrived_ns)}
+
+
+def _waits(answers: Answers, promise: Retries, found: _Attempts) -> None:
     """The wait between two attempts: from the end of one to the arrival of the next."""
     if promise.waits_at_least_s is None:
         return
-    waits = []
-    rows = _rows_of(evidence, promise.on)
-    for key, attempts in found.calls.items():
-        if attempts > 1:
-            ended: int | None = None
-            for row in rows.get(key, ()):
-                if ended is not None:
-                    waits.append(row["arrived_ns"] - ended)
-                ended = row["ended_ns"]
+    waits = [
+        later.arrived_ns - earlier.ended_ns
+        for attempts in found.calls.values()
+        for earlier, later in pairwise(attempts)
+        if earlier.ended_ns is not None
+    ]
     if not waits:
         answers.add(Verdict.INCONCLUSIVE, "no call made a second attempt, so there is no wait to judge")
         return
@@ -129,16 +148,6 @@ def _waits(answers: Answers, promise: Retries, evidence: Evidence, found: _Attem
         f"the shortest of {len(waits)} waits was {show_duration(shortest_s)},"
         f" {show_duration(promise.waits_at_least_s)} promised",
     )
-
-
-def _rows_of(evidence: Evidence, link: str) -> dict[str, list[dict[str, Any]]]:
-    """Exchanges by call, in order, only of calls with more than one attempt."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for exchange in exchanges(evidence.reader, link):
-        if exchange.trace is not None:
-            key = f"{exchange.trace} {exchange.method or ''} {exchange.path or ''}"
-            found.setdefault(key, []).append({"arrived_ns": exchange.arrived_ns, "ended_ns": exchange.ended_ns})
-    return {key: rows for key, rows in found.items() if len(rows) > 1}
 
 
 def _enough(answers: Answers, found: _Attempts) -> None:
@@ -153,16 +162,13 @@ def _enough(answers: Answers, found: _Attempts) -> None:
         )
 
 
-def _rows_to_show(evidence: Evidence, promise: Retries, found: _Attempts) -> tuple[dict[str, Any], ...]:
-    worst = found.calls.most_common(WORST)
-    traces = [key[_TRACE] for key, _ in worst]
-    sql = f"SELECT {_KEY}, min(arrived_ns) FROM wire WHERE link = ? AND trace IN ({', '.join('?' * len(traces))}) GROUP BY 1"  # noqa: S608  # ours alone
-    first_ns = dict(evidence.reader.rows(sql, (promise.on, *traces)))
+def _rows_to_show(evidence: Evidence, found: _Attempts) -> tuple[dict[str, Any], ...]:
+    worst = sorted(found.calls.items(), key=lambda call: len(call[1]), reverse=True)[:WORST]
     return tuple(
         {
             "call": key[33:],
-            "at_s": round(evidence.record.second(first_ns[key]), 3) if key in first_ns else None,
-            "attempts": attempts,
+            "at_s": round(evidence.record.second(attempts[0].arrived_ns), 3),
+            "attempts": len(attempts),
             "trace": key[_TRACE],
             "way": "",
         }

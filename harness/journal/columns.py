@@ -1,19 +1,18 @@
 """
 The big tables of a journal as columns: requests by name, the wire rows of one link, texts of any table.
 
-A million requests as objects would take minutes to judge; as arrays they take seconds. SQLite itself packs the
-numbers of many rows into one text of fixed width, which is several times quicker than fetching row by row. Rows come
+A million requests as objects would take minutes to judge; as arrays they take seconds. SQLite itself gathers the
+numbers of many rows into one text (group_concat), which is several times quicker to read than row by row. Rows come
 out in order of time. Knows the format, not what a verdict is.
 """
 
 from __future__ import annotations
 
-import sys
+import json
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from operator import attrgetter, le
 from typing import Any, NamedTuple
 
@@ -24,22 +23,36 @@ GOOD, BAD, UNFINISHED = 0, 1, 2  # outcomes
 ENDINGS = ("answered", "refused", "reset", "closed_early", "client_gone", "never_answered")
 UNANSWERED, OPEN, TOUCHED = 1, 2, 4  # flags of an exchange: no answer's head, no end, hit by the fault asked about
 
-_ROWS_AT_ONCE = 200_000  # keeps one packed text far below SQLite's limit of 10^9 bytes
+_ROWS_AT_ONCE = 200_000  # keeps one gathered text far below SQLite's limit of 10^9 bytes
 _SEPARATOR = "\x1f"
 
 
-# -- packing ---------------------------------------------------------------------------------------------------
+# -- gathering -------------------------------------------------------------------------------------------------
 
 
-def packed(reader: JournalReader, sql: str, values: Sequence[object]) -> Iterator[bytes]:
+def gathered(
+    reader: JournalReader, source: str, values: Sequence[object], *, numbers: Sequence[str], digits: Sequence[str]
+) -> tuple[list[array[int]], list[bytes]]:
     """
-    Bytes of rows of fixed width. sql selects one text of hexadecimal digits, `group_concat(printf(...), '')`, and
-    ends in a condition on ids, `id BETWEEN ? AND ?`, behind `values`.
+    Columns of many rows in order of their ids. source is `table WHERE ...`; numbers are expressions of whole numbers,
+    digits of a single digit each. None of them may be NULL. Raises InputError.
     """
-    for first, last in _id_ranges(reader, sql.partition("FROM ")[2].split()[0]):
-        (text,) = next(reader.rows(sql, (*values, first, last)))
-        if text:
-            yield bytes.fromhex(text)
+    found = [array("q") for _ in numbers]
+    small = [b"" for _ in digits]
+    chosen = ", ".join([*(f"group_concat({e})" for e in numbers), *(f"group_concat({e}, '')" for e in digits)])
+    for first, last in _id_ranges(reader, source.split(maxsplit=1)[0]):
+        sql = f"SELECT {chosen} FROM {source} AND id BETWEEN ? AND ?"  # noqa: S608  # expressions of ours
+        row = next(reader.rows(sql, (*values, first, last)))
+        if row[0] is None:
+            continue
+        for place in range(len(numbers)):
+            found[place] += array("q", json.loads(f"[{row[place]}]"))
+        for place in range(len(digits)):
+            small[place] += row[len(numbers) + place].encode().translate(_DIGITS)
+    return found, small
+
+
+_DIGITS = bytes(max(0, value - 48) for value in range(256))  # for bytes.translate: "7" as 7
 
 
 def texts(reader: JournalReader, expression: str, source: str, values: Sequence[object] = ()) -> Iterator[list[str]]:
@@ -59,19 +72,9 @@ def texts(reader: JournalReader, expression: str, source: str, values: Sequence[
 
 
 def _id_ranges(reader: JournalReader, table: str) -> Iterator[tuple[int, int]]:
-    first, last = next(reader.rows(f"SELECT min(id), max(id) FROM {table}"))  # noqa: S608  # a table of ours
+    first, last = next(reader.rows(f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"))  # noqa: S608
     for low in range(first, last + 1, _ROWS_AT_ONCE) if first is not None else ():
         yield low, low + _ROWS_AT_ONCE - 1
-
-
-def _column(data: bytes, typecode: str, offset: int, width: int) -> array[int]:
-    """Every number of one column of packed rows; offset in items of this type, width in bytes."""
-    whole = array(typecode)
-    whole.frombytes(data)
-    found = whole[offset :: width // whole.itemsize]
-    if sys.byteorder == "little":
-        found.byteswap()
-    return found
 
 
 def either(one: bytes, other: bytes) -> bytes:
@@ -125,7 +128,7 @@ class RequestColumns:
     fallbacks: Codes
     ident: array[int] = field(default_factory=_longs)
     intended_ns: array[int] = field(default_factory=_longs)
-    late_ns: array[int] = field(default_factory=_longs)  # actual start minus intended; ABSENT: never sent
+    late_us: array[int] = field(default_factory=_longs)  # actual start minus intended; ABSENT: never sent
     latency_ns: array[int] = field(default_factory=_longs)  # from the intended instant; ABSENT: no end
     status: array[int] = field(default_factory=lambda: array("H"))
     outcome: bytes = b""
@@ -140,7 +143,7 @@ class RequestColumns:
         order = _order(self.intended_ns)
         if order is None:
             return
-        for column in ("ident", "intended_ns", "late_ns", "latency_ns", "status", "error", "fallback"):
+        for column in ("ident", "intended_ns", "late_us", "latency_ns", "status", "error", "fallback"):
             values: array[int] = getattr(self, column)
             setattr(self, column, array(values.typecode, map(values.__getitem__, order)))
         self.outcome = bytes(map(self.outcome.__getitem__, order))
@@ -153,62 +156,47 @@ def _order(instants: array[int]) -> list[int] | None:
     return sorted(range(len(instants)), key=instants.__getitem__)
 
 
-_REQUEST_BYTES = 32
-_REQUESTS = f"""
-    SELECT group_concat(printf('%016x%016x%016x%08x%04x%04x', intended_ns,
-        ifnull(end_ns - intended_ns, {ABSENT}), ifnull(start_ns - intended_ns, {ABSENT}), id, CASE name {{names}} END,
-        (status & 4095) * 4 +
-        CASE WHEN end_ns IS NULL AND start_ns IS NOT NULL THEN {UNFINISHED} WHEN ok THEN {GOOD} ELSE {BAD} END), '')
-    FROM requests WHERE id BETWEEN ? AND ?
-"""  # noqa: S608  # constants of ours
+_OUTCOME = f"CASE WHEN end_ns IS NULL AND start_ns IS NOT NULL THEN {UNFINISHED} WHEN ok THEN {GOOD} ELSE {BAD} END"
+_STATUS_BITS = 12
 
 
 def request_columns(reader: JournalReader) -> dict[str, RequestColumns]:
     """Every request of the journal, by name. Raises InputError when the file is damaged."""
-    names = sorted(name for (name,) in reader.rows("SELECT DISTINCT name FROM requests"))
-    if not names:
-        return {}
-    cases = " ".join(f"WHEN ? THEN {number}" for number in range(len(names)))
-    everything = b"".join(packed(reader, _REQUESTS.format(names=cases), names))
     errors, fallbacks = Codes(), Codes()
-    ident = _column(everything, "I", 6, _REQUEST_BYTES)
-    words = _words(reader, ident, errors, fallbacks)
-    last = everything[31::_REQUEST_BYTES]
-    number_of = _column(everything, "H", 14, _REQUEST_BYTES)
-    columns: dict[str, Sequence[int]] = {
-        "intended_ns": _column(everything, "q", 0, _REQUEST_BYTES),
-        "latency_ns": _column(everything, "q", 1, _REQUEST_BYTES),
-        "late_ns": _column(everything, "q", 2, _REQUEST_BYTES),
-        "ident": ident,
-        "status": array("H", [value >> 2 for value in _column(everything, "H", 15, _REQUEST_BYTES)]),
-        "error": words[0],
-        "fallback": words[1],
-    }
-    outcome = last.translate(bytes(value & 3 for value in range(256)))
-    found = {}
-    for number, name in enumerate(names):
-        own = RequestColumns(name, errors, fallbacks)
-        chosen = bytes(map(number.__eq__, number_of))
-        for column, values in columns.items():
-            getattr(own, column).extend(values if len(names) == 1 and column != "ident" else compress(values, chosen))
-        own.outcome = bytes(compress(outcome, chosen))
-        own._sort()  # noqa: SLF001  # made here
-        found[name] = own
-    return found
+    names = sorted(name for (name,) in reader.rows("SELECT DISTINCT name FROM requests"))
+    return {name: _named(reader, RequestColumns(name, errors, fallbacks)) for name in names}
 
 
-def _words(reader: JournalReader, ident: array[int], errors: Codes, fallbacks: Codes) -> tuple[array[int], array[int]]:
+def _named(reader: JournalReader, own: RequestColumns) -> RequestColumns:
+    """Fill the columns of one name."""
+    numbers = (
+        "intended_ns",
+        f"ifnull(end_ns - intended_ns, {ABSENT})",
+        f"ifnull((start_ns - intended_ns) / 1000, {ABSENT})",
+        f"(id << {_STATUS_BITS}) + (status & 4095)",
+    )
+    columns, (own.outcome,) = gathered(
+        reader, "requests WHERE name = ?", (own.name,), numbers=numbers, digits=(_OUTCOME,)
+    )
+    own.intended_ns, own.latency_ns, own.late_us, marks = columns
+    own.ident = array("q", [mark >> _STATUS_BITS for mark in marks])
+    own.status = array("H", [mark & 4095 for mark in marks])
+    _add_words(reader, own)
+    own._sort()  # noqa: SLF001  # made here
+    return own
+
+
+def _add_words(reader: JournalReader, own: RequestColumns) -> None:
     """Errors and fallbacks as numbers, 0 for none; most rows have neither, so only those that do are fetched."""
-    error, fallback = array("H", bytes(2 * len(ident))), array("I", bytes(4 * len(ident)))
-    first = ident[0] if ident else 0
-    dense = len(ident) > 0 and ident[-1] - first + 1 == len(ident)
-    sql = "SELECT id, error, fallback FROM requests WHERE error IS NOT NULL OR fallback IS NOT NULL"
-    for batch in reader.batches(sql):
-        for number, own_error, own_fallback in batch:
-            place = number - first if dense else bisect_left(ident, number)
-            error[place] = errors[own_error]
-            fallback[place] = fallbacks[own_fallback]
-    return error, fallback
+    own.error, own.fallback = array("H", bytes(2 * len(own))), array("I", bytes(4 * len(own)))
+    errors, fallbacks = own.errors, own.fallbacks
+    sql = "SELECT id, error, fallback FROM requests WHERE name = ? AND (error IS NOT NULL OR fallback IS NOT NULL)"
+    place = 0
+    for batch in reader.batches(sql, (own.name,)):
+        for number, error, fallback in batch:
+            place = bisect_left(own.ident, number, place)
+            own.error[place] = errors[error]
+            own.fallback[place] = fallbacks[fallback]
 
 
 # -- the wire --------------------------------------------------------------------------------------------------
@@ -229,42 +217,37 @@ class LinkColumns:
         return len(self.arrived_ns)
 
 
-_LINK_BYTES = 24
-_ENDING_CASES = " ".join(f"WHEN '{ending}' THEN {number}" for number, ending in enumerate(ENDINGS))
-_LINK = f"""
-    SELECT group_concat(printf('%016x%016x%08x%04x%02x%02x', arrived_ns,
-        ifnull(max(ended_ns, ifnull(head_ns, ended_ns)) - arrived_ns, {ABSENT}), connection & 4294967295, status & 65535,
-        CASE ending {_ENDING_CASES} ELSE {len(ENDINGS)} END,
-        (head_ns IS NULL) * {UNANSWERED} + (ended_ns IS NULL) * {OPEN} +
-        (faults <> '' AND instr(',' || faults || ',', ',' || ? || ',') > 0) * {TOUCHED}), '')
-    FROM wire WHERE link = ? {{more}} AND id BETWEEN ? AND ?
-"""  # noqa: S608  # constants of ours
+_ENDING = " ".join(f"WHEN '{ending}' THEN {number}" for number, ending in enumerate(ENDINGS))
+_FLAGS = f"""
+    (head_ns IS NULL) * {UNANSWERED} + (ended_ns IS NULL) * {OPEN} +
+    (faults <> '' AND instr(',' || faults || ',', ',' || ? || ',') > 0) * {TOUCHED}
+"""
 
 
 def link_columns(
     reader: JournalReader, link: str, *, fault: str = "", methods: Sequence[str] = (), path: str | None = None
 ) -> LinkColumns:
     """The exchanges of a link, of these methods and of paths like this pattern only; `fault` is whom TOUCHED asks for."""
-    more = f"AND upper(method) IN ({', '.join('?' * len(methods))})" if methods else ""
+    source = "wire WHERE link = ?"
     values: list[object] = [fault, link, *methods]
+    if methods:
+        source += f" AND upper(method) IN ({', '.join('?' * len(methods))})"
     if path is not None:
-        more += " AND substr(path, 1, instr(path || '?', '?') - 1) GLOB ?"
+        source += " AND substr(path, 1, instr(path || '?', '?') - 1) GLOB ?"
         values.append(path.replace("[!", "[^"))
-    data = b"".join(packed(reader, _LINK.format(more=more), values))
-    found = LinkColumns(
-        arrived_ns=_column(data, "q", 0, _LINK_BYTES),
-        span_ns=_column(data, "q", 1, _LINK_BYTES),
-        connection=_column(data, "I", 4, _LINK_BYTES),
-        status=_column(data, "H", 10, _LINK_BYTES),
-        ending=data[22::_LINK_BYTES],
-        flags=data[23::_LINK_BYTES],
-    )
-    if (order := _order(found.arrived_ns)) is not None:
+    span = f"ifnull(max(ended_ns, ifnull(head_ns, ended_ns)) - arrived_ns, {ABSENT})"
+    (arrived, spans, connection, status), (ending, flags) = gathered(
+        reader, source, values,
+        numbers=("arrived_ns", span, "connection", "status"),
+        digits=(f"CASE ending {_ENDING} ELSE {len(ENDINGS)} END", _FLAGS),
+    )  # fmt: skip
+    found = LinkColumns(arrived, spans, connection, status, ending, flags)
+    if (order := _order(arrived)) is not None:
         for column in ("arrived_ns", "span_ns", "connection", "status"):
             own: array[int] = getattr(found, column)
             setattr(found, column, array(own.typecode, map(own.__getitem__, order)))
-        found.ending = bytes(map(found.ending.__getitem__, order))
-        found.flags = bytes(map(found.flags.__getitem__, order))
+        found.ending = bytes(map(ending.__getitem__, order))
+        found.flags = bytes(map(flags.__getitem__, order))
     return found
 
 

@@ -15,7 +15,7 @@ from harness.clock import NS_PER_MS, NS_PER_S
 from harness.faults.base import Mark
 from harness.receipts.base import FOREVER_NS, FaultCalls, FaultSpan, Record
 from harness.receipts.rows import Rows, rows_of
-from harness.statistics import AffectedShare, Edges, affected_share, fault_edges, median
+from harness.statistics import AffectedShare, affected_share, best_segment, median
 from harness.units import show_duration, show_share
 from harness.verdict import Receipt, Verdict
 
@@ -194,21 +194,37 @@ def _lack(case: _Case, judged: Rows) -> str | None:
     return None
 
 
-def _edges(case: _Case, share: AffectedShare) -> Edges | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edges:
+    """The instants around a fault: the last row without it, the first and the last with it, the first without again."""
+
+    last_off: int
+    first_on: int
+    last_on: int
+    first_off: int
+    open_end: bool  # no row after the last affected one: the end was not seen
+
+
+def _edges(case: _Case, share: AffectedShare) -> _Edges | None:
     if case.unit == "connections" or case.calls.fault.family == "http":
         return None  # a connection has no instant at which it passes; the gate's own faults need none
-    rows = case.rows
+    rows, base_ns = case.rows, case.base_ns
     # An exchange passes the fault when its request does; one that was not affected passed it with its answer.
     passed = [
-        (start + min(span, case.base_ns) if affected else start + span) * 2 + affected
+        (start + (min(span, base_ns) if affected else span)) * 2 + affected
         for start, span, affected in zip(rows.starts, rows.spans, rows.affected, strict=True)
     ]
     passed.sort()
-    return fault_edges(
-        [instant >> 1 for instant in passed],
-        bytes(instant & 1 for instant in passed),
-        share,
-        (len(case.before), len(case.during)),
+    segment = best_segment(bytes(map((1).__and__, passed)), share, (len(case.before), len(case.during)))
+    if segment is None:
+        return None
+    start, stop = segment
+    return _Edges(
+        last_off=passed[max(0, start - 1)] >> 1,
+        first_on=passed[start] >> 1,
+        last_on=passed[stop - 1] >> 1,
+        first_off=passed[min(stop, len(passed) - 1)] >> 1,
+        open_end=stop >= len(passed),
     )
 
 
@@ -221,7 +237,7 @@ def _delay(case: _Case) -> tuple[int, bool]:
     return int(median(list(compress(rows.spans, rows.affected)))) - case.base_ns, 2 * unanswered >= rows.hurt
 
 
-def _trouble(case: _Case, share: AffectedShare, edges: Edges | None, delay_ns: int, *, at_least: bool) -> list[str]:
+def _trouble(case: _Case, share: AffectedShare, edges: _Edges | None, delay_ns: int, *, at_least: bool) -> list[str]:
     """What keeps a fault that had an effect from being APPLIED, each as a clause."""
     mark, found = case.mark, []
     if not mark.share_known:
@@ -263,7 +279,7 @@ def _distance(zone: tuple[int, int], other: tuple[int, int]) -> int:
     return max(0, zone[0] - other[1], other[0] - zone[1])
 
 
-def _span_of(case: _Case, edges: Edges | None, by_call: FaultSpan) -> FaultSpan:
+def _span_of(case: _Case, edges: _Edges | None, by_call: FaultSpan) -> FaultSpan:
     """Measured edges where rows were dense enough to show them, the calls' instants where not."""
     if edges is None:
         return by_call

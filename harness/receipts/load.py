@@ -7,17 +7,16 @@ The generator's own schedule error decides (measured: below 10 ms at p99 the noi
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate
 from typing import Any
 
-from harness.clock import NS_PER_MS
 from harness.journal.columns import ABSENT, RequestColumns
 from harness.receipts.base import FOREVER_NS, Record
 from harness.receipts.machine import attribution
 from harness.scenario.model import Scenario
 from harness.scenario.promises import Latency
-from harness.statistics import nearest_rank
 from harness.units import show_share
 from harness.verdict import Receipt, Verdict
 
@@ -49,21 +48,21 @@ def judge_load(record: Record, promised: Scenario) -> Receipt:
     ended = record.events_of("load.ended")
     told: dict[str, Any] = ended[-1][2] if ended else {}
     intended = max(int(told.get("intended") or 0), rows)
-    late = _late(columns)
+    sent = sum(len(c) - c.late_us.count(ABSENT) for c in columns)
     closed = record.scenario.load.users is not None
     numbers: dict[str, Any] = {
         "model": "closed" if closed else "open",
         "intended": intended,
-        "sent": len(late),
-        "dropped": intended - len(late),
+        "sent": sent,
+        "dropped": intended - sent,
         "cpu_share_max": told.get("cpu_share_max"),
     }
     finding = _Finding()
     if not intended:
         finding.add("no request was ever meant to be sent: the load did not start", machine=False)
-    _judge_sent(record, finding, columns, intended, len(late))
-    if not closed and late:
-        numbers |= _judge_schedule(finding, late, _p99_limit_ms(record, promised))
+    _judge_sent(record, finding, columns, intended, sent)
+    if not closed and (late_ms := _late_ms(columns)) is not None:
+        numbers |= _judge_schedule(finding, late_ms, sent, _p99_limit_ms(record, promised))
     _judge_generator(record, finding, told, numbers)
     model = (
         " (closed model: a slow system slows the arrivals, and latency counts from the real start)" if closed else ""
@@ -72,13 +71,22 @@ def judge_load(record: Record, promised: Scenario) -> Receipt:
         blame = all(finding.machine)
         text = "; ".join(finding.breaches) + (f"{attribution(record)}" if blame else "")
         return _receipt("INVALID", text + model, numbers, blame=blame)
-    return _receipt("VALID", _said(numbers, len(late), intended) + model, numbers, blame=False)
+    return _receipt("VALID", _said(numbers, sent, intended) + model, numbers, blame=False)
 
 
-def _late(columns: list[RequestColumns]) -> list[int]:
-    """Schedule errors (ns) of everything sent, ascending; what was never sent stands as ABSENT before all of them."""
-    everything = sorted(chain.from_iterable(c.late_ns for c in columns))
-    return everything[sum(c.late_ns.count(ABSENT) for c in columns) :]
+def _late_ms(columns: list[RequestColumns]) -> dict[float, float] | None:
+    """Schedule error (ms) by share, exact to a microsecond; None when nothing was sent."""
+    times: Counter[int] = Counter()
+    for own in columns:
+        times.update(own.late_us)
+    del times[ABSENT]
+    sent, shares = times.total(), dict.fromkeys((0.5, 0.99, 1.0), 0.0)
+    if not sent:
+        return None
+    reached = dict(zip(times_sorted := sorted(times), accumulate(times[late] for late in times_sorted), strict=True))
+    for share in shares:
+        shares[share] = next(late for late, count in reached.items() if count >= sent * share - 1e-9) / 1000
+    return shares
 
 
 def _receipt(status: str, sentence: str, numbers: dict[str, Any], *, blame: bool) -> Receipt:
@@ -98,9 +106,9 @@ def _judge_sent(record: Record, finding: _Finding, columns: list[RequestColumns]
     rows = sum(len(c) for c in columns)
     if intended and rows < SENT_SHARE * intended:
         finding.add(f"only {rows} of {intended} requests are in the journal", machine=False)
-    if not any(c.late_ns.count(ABSENT) for c in columns):
+    if not any(c.late_us.count(ABSENT) for c in columns):
         return
-    dropped = [c.intended_ns[i] for c in columns for i, late in enumerate(c.late_ns) if late == ABSENT]
+    dropped = [c.intended_ns[i] for c in columns for i, late in enumerate(c.late_us) if late == ABSENT]
     hurt = [(f.injecting_ns, f.healed_ns or FOREVER_NS) for f in record.faults.values() if f.injecting_ns is not None]
     inside = sum(any(start <= t <= end for start, end in hurt) for t in dropped)
     limit = record.scenario.load.max_in_flight
@@ -113,9 +121,9 @@ def _judge_sent(record: Record, finding: _Finding, columns: list[RequestColumns]
         finding.add(f"{inside} of {intended} requests were dropped: raise max_in_flight above {limit}", machine=False)
 
 
-def _judge_schedule(finding: _Finding, late: list[int], limit_ms: float) -> dict[str, Any]:
-    p50_ms, p99_ms, max_ms = (nearest_rank(late, share) / NS_PER_MS for share in (0.5, 0.99, 1.0))
-    if len(late) < 100:
+def _judge_schedule(finding: _Finding, late_ms: dict[float, float], sent: int, limit_ms: float) -> dict[str, Any]:
+    p50_ms, p99_ms, max_ms = late_ms[0.5], late_ms[0.99], late_ms[1.0]
+    if sent < 100:
         if max_ms > MAX_LIMIT_MS:
             finding.add(f"schedule error up to {max_ms:.1f} ms (limit {MAX_LIMIT_MS:.0f} ms)", machine=True)
     elif p99_ms > limit_ms:

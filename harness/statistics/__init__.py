@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.statistics.edges import AffectedShare, Edges, affected_share, fault_edges
+from harness.statistics.edges import AffectedShare, affected_share, best_segment
 from harness.statistics.quantiles import median, nearest_rank, printable, quantile_interval
 from harness.statistics.recovery import Regained, drift, regained
 from harness.statistics.shares import (
@@ -23,17 +23,16 @@ __all__ = [
     "LEAST_SAMPLES",
     "SLICES",
     "AffectedShare",
-    "Edges",
     "Regained",
     "ShareJudgement",
     "Trend",
     "affected_share",
     "backlog_grows",
+    "best_segment",
     "binomial_quantile",
     "binomial_tail",
     "design_effect",
     "drift",
-    "fault_edges",
     "judge_share",
     "median",
     "nearest_rank",

@@ -54,28 +54,16 @@ def _share(slices: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
     return share, low, high
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edges:
-    """The four instants around a fault, in the unit of the points: last row without it, first and last with it ..."""
-
-    last_off: int
-    first_on: int
-    last_on: int
-    first_off: int
-    open_end: bool  # no row after the last affected one: the end was not seen
-
-
-def fault_edges(
-    instants: Sequence[int], affected: bytes, share: AffectedShare, samples: tuple[int, int]
-) -> Edges | None:
+def best_segment(affected: bytes, share: AffectedShare, samples: tuple[int, int]) -> tuple[int, int] | None:
     """
-    The best-scoring segment of affected rows. instants in order, with 1 in `affected` for each affected row; samples:
-    rows in the steady phase and during the fault, which keep the two shares away from 0 and 1. None: no segment scores.
+    The best-scoring segment of affected rows, as the places of its first row and of the row after it. affected: 1 for
+    each affected row, 0 for the others, in the order in which they passed; samples: rows in the steady phase and
+    during the fault, which keep the two shares away from 0 and 1. None: no segment scores.
     """
     steady_rows, fault_rows = samples
     off = min(max(share.before, 0.5 / max(1, steady_rows)), 0.9)
     on = min(max(share.during, off + 0.02), 1 - 0.5 / max(1, fault_rows))
-    if on <= off or not instants:
+    if on <= off or not affected:
         return None
     scores = (math.log((1 - on) / (1 - off)), math.log(on / off))
     totals = list(accumulate(map(scores.__getitem__, affected), initial=0.0))
@@ -84,11 +72,4 @@ def fault_edges(
     if best <= 0:
         return None
     stop = gains.index(best)
-    start = totals.index(min(totals[: stop + 1]))
-    return Edges(
-        last_off=instants[max(0, start - 1)],
-        first_on=instants[start],
-        last_on=instants[stop - 1],
-        first_off=instants[min(stop, len(instants) - 1)],
-        open_end=stop >= len(instants),
-    )
+    return totals.index(min(totals[: stop + 1])), stop

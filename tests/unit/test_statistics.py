@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from harness.statistics import (
     affected_share,
     backlog_grows,
+    best_segment,
     binomial_quantile,
     binomial_tail,
     design_effect,
-    fault_edges,
     judge_share,
     nearest_rank,
     quantile_interval,
@@ -119,20 +119,22 @@ def test_edges_are_those_of_the_affected_stretch():
     """The best segment starts at the first and ends at the last affected row, single strays left out."""
     affected = bytes(300 <= n < 700 or n == 100 for n in range(1000))
     share = affected_share([(300, 1)], [(400, 400)])
-    edges = fault_edges(range(1000), affected, share, (300, 400))
 
-    assert edges is not None
-    assert (edges.last_off, edges.first_on, edges.last_on, edges.first_off) == (299, 300, 699, 700)
-    assert not edges.open_end
+    assert best_segment(affected, share, (300, 400)) == (300, 700)
 
 
-def test_an_end_nobody_saw_is_open():
-    """Rows affected to the very end have no end edge."""
+def test_an_end_nobody_saw_is_at_the_very_end():
+    """Rows affected to the last one have no end edge."""
     affected = bytes(n >= 50 for n in range(100))
-    edges = fault_edges(range(100), affected, affected_share([(50, 0)], [(50, 50)]), (50, 50))
 
-    assert edges is not None
-    assert edges.open_end
+    assert best_segment(affected, affected_share([(50, 0)], [(50, 50)]), (50, 50)) == (50, 100)
+
+
+def test_nothing_affected_has_no_edges():
+    """Without a row that stands out there is no segment."""
+    share = affected_share([(50, 0)], [(50, 0)])
+
+    assert best_segment(bytes(100), share, (50, 50)) is None
 
 
 def test_warm_up_is_cut_off_and_never_more_than_half():
