@@ -90,12 +90,14 @@ class Link:
             self.fault_off(name)
 
     def fault_off(self, name: str) -> dict[str, Any] | None:
-        """Switch a fault off and let go what it holds; its counts, or None when it was not on."""
+        """Switch a fault off and let go what it holds; its counts, or None when it was not on, or no longer."""
         fault = self.faults.switch_off(name)
         if fault is None:
             return None
         for relay in list(self.relays):
             relay.fault_gone(name)
+        if fault.expired(time.monotonic_ns()):
+            return None
         return {"matched": fault.matched, "hits": fault.hits}
 
     def status(self) -> dict[str, Any]:
