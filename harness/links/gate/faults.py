@@ -190,7 +190,7 @@ def _until_expiry_ms(spec: FaultSpec, now_ns: int) -> float:
     """A request is never held beyond the lease of the fault that holds it."""
     if spec.expires_ns is None:
         return spec.delay_ms
-    return min(spec.delay_ms, (spec.expires_ns - now_ns) / 1e6 + 1)  # a timer may ring a little early
+    return min(spec.delay_ms, (spec.expires_ns - now_ns) / 1e6)
 
 
 def _check_types(spec: FaultSpec) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HELD_BYTES_MAX = 64 * 1024  # held or not yet sent; beyond it the client is not read
 SETTLE_S = 0.02  # a closed client's machine says so at once; loopback needs far less
+TIMER_GRAIN_S = 0.001  # a loop's timers may ring this much early
 
 
 class Relay(Pair):
@@ -171,7 +172,7 @@ class Relay(Pair):
         self._waiting = bytearray()
         self._resume = exchange
         self._stall_names = decision.names
-        self._stall_timer = self.link.loop.call_later(decision.delay_ms / 1000, self._resume_held)
+        self._stall_timer = self.link.loop.call_later(decision.delay_ms / 1000 + TIMER_GRAIN_S, self._resume_held)
 
     def _go_on(self, exchange: Exchange) -> None:
         """The request is decided and was held long enough."""
