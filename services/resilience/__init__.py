@@ -34,6 +34,7 @@ from services.resilience.pipeline import Pipeline
 from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
 from services.resilience.registry import Registry
 from services.resilience.retry import Retry, RetryConfig
+from services.resilience.thread_pool_bulkhead import PoolMetrics, ThreadPoolBulkhead, ThreadPoolBulkheadConfig
 from services.resilience.time_limiter import TimeLimiter, TimeLimiterConfig
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "ManualClock",
     "MaxRetriesExceeded",
     "Pipeline",
+    "PoolMetrics",
     "RateLimiter",
     "RateLimiterConfig",
     "Registry",
@@ -67,6 +69,8 @@ __all__ = [
     "RetryConfig",
     "State",
     "SystemClock",
+    "ThreadPoolBulkhead",
+    "ThreadPoolBulkheadConfig",
     "TimeLimitExceeded",
     "TimeLimiter",
     "TimeLimiterConfig",

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from services.resilience.registry import Registry
 
 _LISTS = {
-    "retries": ("retries", "retry"),
-    "bulkheads": ("bulkheads", "bulkhead"),
-    "ratelimiters": ("rateLimiters", "ratelimiter"),
-    "timelimiters": ("timeLimiters", "timelimiter"),
+    "retries": ("retries", ("retry",)),
+    "bulkheads": ("bulkheads", ("bulkhead", "threadpoolbulkhead")),
+    "ratelimiters": ("rateLimiters", ("ratelimiter",)),
+    "timelimiters": ("timeLimiters", ("timelimiter",)),
 }
 _UPDATES = {"CLOSE": State.CLOSED, "FORCE_OPEN": State.FORCED_OPEN, "DISABLE": State.DISABLED}
 
@@ -37,8 +37,8 @@ def answer(registry: Registry, path: str) -> dict[str, Any]:
     if parts == ["circuitbreakers"]:
         return {"circuitBreakers": {one.name: breaker(one) for one in registry.all_of("circuitbreaker")}}
     if len(parts) == 1 and parts[0] in _LISTS:
-        key, module = _LISTS[parts[0]]
-        return {key: [policy.name for policy in registry.all_of(module)]}
+        key, modules = _LISTS[parts[0]]
+        return {key: [policy.name for module in modules for policy in registry.all_of(module)]}
     if parts[0] in _EVENTS and len(parts) <= 3:
         return _events(registry, *parts)
     raise KeyError(path)
@@ -101,27 +101,33 @@ def _no_fields(_event: Event) -> dict[str, Any]:
     return {}
 
 
-_EVENTS: dict[str, tuple[str, str, str, tuple[str, ...], Callable[[Event], dict[str, Any]]]] = {
+_EVENTS: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...], Callable[[Event], dict[str, Any]]]] = {
     "circuitbreakerevents": (
         "circuitBreakerEvents",
         "circuitBreakerName",
-        "circuitbreaker",
+        ("circuitbreaker",),
         circuit_breaker.EVENT_TYPES,
         _breaker_fields,
     ),
-    "retryevents": ("retryEvents", "retryName", "retry", retry.EVENT_TYPES, _retry_fields),
-    "bulkheadevents": ("bulkheadEvents", "bulkheadName", "bulkhead", bulkhead.EVENT_TYPES, _bulkhead_fields),
+    "retryevents": ("retryEvents", "retryName", ("retry",), retry.EVENT_TYPES, _retry_fields),
+    "bulkheadevents": (
+        "bulkheadEvents",
+        "bulkheadName",
+        ("bulkhead", "threadpoolbulkhead"),
+        bulkhead.EVENT_TYPES,
+        _bulkhead_fields,
+    ),
     "ratelimiterevents": (
         "rateLimiterEvents",
         "rateLimiterName",
-        "ratelimiter",
+        ("ratelimiter",),
         rate_limiter.EVENT_TYPES,
         _no_fields,
     ),
     "timelimiterevents": (
         "timeLimiterEvents",
         "timeLimiterName",
-        "timelimiter",
+        ("timelimiter",),
         time_limiter.EVENT_TYPES,
         _no_fields,
     ),
@@ -129,15 +135,15 @@ _EVENTS: dict[str, tuple[str, str, str, tuple[str, ...], Callable[[Event], dict[
 
 
 def _events(registry: Registry, path: str, name: str | None = None, kind: str | None = None) -> dict[str, Any]:
-    key, name_key, module, kinds, fields = _EVENTS[path]
-    policies = {policy.name: policy for policy in registry.all_of(module)}
-    if name is not None and name not in policies:
+    key, name_key, modules, kinds, fields = _EVENTS[path]
+    policies = [policy for module in modules for policy in registry.all_of(module)]
+    if name is not None and name not in {policy.name for policy in policies}:
         raise KeyError(name)
     if kind is not None and kind.upper() not in kinds:
         raise KeyError(kind)
     found = [
         (policy.name, event)
-        for policy in policies.values()
+        for policy in policies
         if name in {None, policy.name}
         for event in policy.events.snapshot()
         if kind is None or event.type == kind.upper()

@@ -26,6 +26,7 @@ from services.resilience.exception_names import ExceptionMatcher, exception_matc
 from services.resilience.rate_limiter import RateLimiterConfig
 from services.resilience.retry import RetryConfig, of_attempt
 from services.resilience.settings import Entries
+from services.resilience.thread_pool_bulkhead import ThreadPoolBulkheadConfig
 from services.resilience.time_limiter import TimeLimiterConfig
 from services.resilience.validation import Checks
 
@@ -179,6 +180,19 @@ def bulkhead(build: Builder, *, beside: frozenset[str]) -> BulkheadConfig:  # no
     return build.build(BulkheadConfig)
 
 
+def thread_pool_bulkhead(build: Builder, *, beside: frozenset[str]) -> ThreadPoolBulkheadConfig:  # noqa: ARG001
+    """The thread-pool bulkhead's config."""
+    build.copy(
+        max_thread_pool_size="maxThreadPoolSize",
+        core_thread_pool_size="coreThreadPoolSize",
+        queue_capacity="queueCapacity",
+        event_consumer_buffer_size="eventConsumerBufferSize",
+        enabled="enabled",
+    )
+    build.copy_ms(keep_alive_duration_ms="keepAliveDuration")
+    return build.build(ThreadPoolBulkheadConfig)
+
+
 def time_limiter(build: Builder, *, beside: frozenset[str]) -> TimeLimiterConfig:  # noqa: ARG001
     """The time limiter's config."""
     build.copy(
@@ -248,6 +262,7 @@ def _breaker_ignore(build: Builder, beside: frozenset[str]) -> ExceptionPredicat
     listed = build.matcher("recordExceptions")
     for module, kind, restore in (
         ("bulkhead", BulkheadFull, "recordBulkheadFull"),
+        ("threadpoolbulkhead", BulkheadFull, "recordBulkheadFull"),
         ("ratelimiter", RequestNotPermitted, "recordRequestNotPermitted"),
     ):
         if module in beside and not build.get(restore, False) and not (listed and kind in listed.classes):

@@ -128,6 +128,16 @@ BULKHEAD: dict[str, Callable[[object], Any]] = {
     "writableStackTraceEnabled": boolean,
 }
 
+THREAD_POOL_BULKHEAD: dict[str, Callable[[object], Any]] = {
+    **_COMMON,
+    "maxThreadPoolSize": integer,
+    "coreThreadPoolSize": integer,
+    "queueCapacity": integer,
+    "keepAliveDuration": duration_ns,
+    "contextPropagators": as_is,
+    "writableStackTraceEnabled": boolean,
+}
+
 TIME_LIMITER: dict[str, Callable[[object], Any]] = {
     **_COMMON,
     "timeoutDuration": duration_ns,
@@ -149,9 +159,13 @@ MODULES: dict[str, dict[str, Callable[[object], Any]]] = {
     "circuitbreaker": CIRCUIT_BREAKER,
     "retry": RETRY,
     "bulkhead": BULKHEAD,
+    "threadpoolbulkhead": THREAD_POOL_BULKHEAD,
     "timelimiter": TIME_LIMITER,
     "ratelimiter": RATE_LIMITER,
 }
+
+SPELLED = {"threadpoolbulkhead": "thread-pool-bulkhead"}
+"""Modules that upstream's documentation spells otherwise than this table."""
 
 NO_EFFECT = {
     "writableStackTraceEnabled": "exceptions here always carry their traceback",
@@ -177,10 +191,6 @@ NO_EFFECT_MODULES = {
 }
 """The same for what may stand beside the modules: resilience4j.micrometer and its like."""
 
-NOT_YET = {
-    "threadpoolbulkhead": "the thread-pool bulkhead is not in this edition; use `bulkhead`",
-}
-
 ASPECT_ORDERS = {
     "retry": "retryAspectOrder",
     "circuitbreaker": "circuitBreakerAspectOrder",
@@ -188,7 +198,10 @@ ASPECT_ORDERS = {
     "timelimiter": "timeLimiterAspectOrder",
     "bulkhead": "bulkheadAspectOrder",
 }
-"""Lower is further out. By default in the order of this table, starting at LOWEST_PRECEDENCE - 5."""
+"""Lower is further out; a thread-pool bulkhead goes with the bulkhead, just inside it.
+
+By default in the order of this table, starting at LOWEST_PRECEDENCE - 5.
+"""
 
 LOWEST_PRECEDENCE = 2**31 - 1
 

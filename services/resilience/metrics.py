@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_POOL_HELP = {
+    "queue_depth": "Calls that wait in the queue",
+    "queue_capacity": "Calls that may wait in the queue",
+    "thread_pool_size": "Threads in the pool",
+    "core_thread_pool_size": "Threads that are kept",
+    "max_thread_pool_size": "Threads at most",
+    "active_thread_count": "Threads at work",
+    "available_thread_count": "Threads that could still start work",
+}
 _BREAKER = "resilience4j_circuitbreaker_"
 
 
@@ -53,6 +62,7 @@ def text(registry: Registry) -> str:
         _breaker_calls(page, one)
     _retries(page, registry)
     _bulkheads(page, registry)
+    _thread_pools(page, registry)
     _limiters(page, registry)
     return page.text()
 
@@ -121,6 +131,12 @@ def _bulkheads(page: _Page, registry: Registry) -> None:
                 ("bulkhead_max_allowed_concurrent_calls", "Places in all", one.config.max_concurrent_calls),
             ),
         )
+
+
+def _thread_pools(page: _Page, registry: Registry) -> None:
+    for one in registry.all_of("threadpoolbulkhead"):
+        gauges = asdict(one.metrics)
+        _gauges(page, one.name, ((f"bulkhead_{key}", _POOL_HELP[key], value) for key, value in gauges.items()))
 
 
 def _limiters(page: _Page, registry: Registry) -> None:

@@ -16,12 +16,13 @@ from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.fallback import Fallback, Handler
 from services.resilience.rate_limiter import RateLimiter
 from services.resilience.retry import Retry
+from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead
 from services.resilience.time_limiter import TimeLimiter
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Policy = Retry | CircuitBreaker | RateLimiter | TimeLimiter | Bulkhead
+Policy = Retry | CircuitBreaker | RateLimiter | TimeLimiter | Bulkhead | ThreadPoolBulkhead
 
 
 class Pipeline:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import ConfigError, Problem
 from services.resilience.fallback import Fallback, Handler
-from services.resilience.keys import MODULES, NO_EFFECT, canonical
+from services.resilience.keys import MODULES, NO_EFFECT, SPELLED, canonical
 from services.resilience.pipeline import Pipeline, Policy
 from services.resilience.rate_limiter import RateLimiter
 from services.resilience.retry import Retry
 from services.resilience.settings import Entries, Settings
+from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead
 from services.resilience.time_limiter import TimeLimiter
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "circuitbreaker": builders.circuit_breaker,
     "retry": builders.retry,
     "bulkhead": builders.bulkhead,
+    "threadpoolbulkhead": builders.thread_pool_bulkhead,
     "timelimiter": builders.time_limiter,
     "ratelimiter": builders.rate_limiter,
 }
@@ -37,6 +38,7 @@ _CLASSES: dict[str, Callable[..., Any]] = {
     "circuitbreaker": CircuitBreaker,
     "retry": Retry,
     "bulkhead": Bulkhead,
+    "threadpoolbulkhead": ThreadPoolBulkhead,
     "timelimiter": TimeLimiter,
     "ratelimiter": RateLimiter,
 }
@@ -119,6 +121,11 @@ class Registry:
         found: Bulkhead = self._policy("bulkhead", name)
         return found
 
+    def thread_pool_bulkhead(self, name: str) -> ThreadPoolBulkhead:
+        """The thread-pool bulkhead of that name, made of the default configuration if none is declared."""
+        found: ThreadPoolBulkhead = self._policy("threadpoolbulkhead", name)
+        return found
+
     def time_limiter(self, name: str) -> TimeLimiter:
         """The time limiter of that name, made of the default configuration if none is declared."""
         found: TimeLimiter = self._policy("timelimiter", name)
@@ -138,7 +145,10 @@ class Registry:
         """
         orders = self._settings.orders
         policies: list[Policy] = [
-            self._policy(module, name) for module in sorted(orders, key=orders.__getitem__) if self._is_on(module, name)
+            self._policy(module, name)
+            for aspect in sorted(orders, key=orders.__getitem__)
+            for module in ((aspect, "threadpoolbulkhead") if aspect == "bulkhead" else (aspect,))
+            if self._is_on(module, name)
         ]
         return Pipeline(name, policies, fallback)
 
@@ -153,6 +163,15 @@ class Registry:
         with self._lock:
             policies = sorted(self._policies[module].items())
         return (policy for _, policy in policies if policy.config.enabled or module == "circuitbreaker")
+
+    def add(self, module: str, policy: Any) -> None:
+        """Show a policy that was made elsewhere among the others, in `actuator` and `metrics_text`.
+
+        Raises ValueError if the module has another policy of that name.
+        """
+        with self._lock:
+            if self._policies[module].setdefault(policy.name, policy) is not policy:
+                raise ValueError(f"there is a {module} {policy.name!r} already")
 
     def actuator(self, path: str) -> dict[str, Any]:
         """What Spring's Actuator answers at /actuator/PATH. Raises KeyError for a path, name or type unknown."""
@@ -174,7 +193,7 @@ class Registry:
             return self._policies[module][name]
 
     def _config(self, module: str, name: str, entries: Entries, section: str) -> tuple[Any, list[str]]:
-        build = builders.Builder(entries, f"resilience4j.{module}.{section}.{name}")
+        build = builders.Builder(entries, f"resilience4j.{SPELLED.get(module, module)}.{section}.{name}")
         beside = frozenset(other for other in MODULES if other != module and self._is_on(other, name))
         for key, reason in NO_EFFECT.items():
             if key in entries and entries[key].value != "SYNCHRONIZED":

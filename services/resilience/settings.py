@@ -20,7 +20,6 @@ from services.resilience.keys import (
     MODULES,
     NO_EFFECT_MODULES,
     NO_EFFECT_SECTIONS,
-    NOT_YET,
     SECTIONS,
     canonical,
     integer,
@@ -111,9 +110,7 @@ class Settings:
             return
         module = canonical(path[1]) if len(path) > 1 else ""
         section = canonical(path[2]) if len(path) > 2 else ""
-        if module in NOT_YET:
-            self._complain(written, NOT_YET[module])
-        elif module in NO_EFFECT_MODULES:
+        if module in NO_EFFECT_MODULES:
             self.warnings.append(f"{written}: has no effect, {NO_EFFECT_MODULES[module]}")
         elif module in MODULES and section in NO_EFFECT_SECTIONS:
             self.warnings.append(f"{written}: has no effect, {NO_EFFECT_SECTIONS[section]}")
@@ -135,7 +132,7 @@ class Settings:
         words = name.split("_")[1:]
         for place in range(1, len(words)):
             module = canonical("".join(words[:place]))
-            if words[place].lower() in SECTIONS and (module in MODULES or module in NOT_YET):
+            if words[place].lower() in SECTIONS and module in MODULES:
                 self._take_instance_variable(name, module, words[place], words[place + 1 :], value)
                 return
             key = "".join(words[place:]).lower()
@@ -203,13 +200,14 @@ class Settings:
         return tables.get(module, {})
 
     def _take_order(self, module: str, key: str, value: Any, written: str) -> None:
-        if canonical(key) == canonical(ASPECT_ORDERS[module]):
+        known = ASPECT_ORDERS.get(module, "")
+        if known and canonical(key) == canonical(known):
             try:
                 self.orders[module] = integer(value)
             except ValueError as error:
                 self._complain(written, str(error))
         else:
-            self._unknown(written, key, (*SECTIONS, ASPECT_ORDERS[module]))
+            self._unknown(written, key, (*SECTIONS, known))
 
     def _take_key(self, module: str, path: list[str], value: Any, written: str) -> None:
         section, name, *rest = path

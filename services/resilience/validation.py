@@ -23,6 +23,11 @@ class Checks:
         if not value >= bound:
             self._add(key, value, f"at least {bound:g}", unit)
 
+    def at_most(self, key: str, value: float, bound: float, unit: str = "") -> None:
+        """Value must be bound or less."""
+        if not value <= bound:
+            self._add(key, value, f"at most {bound:g}", unit)
+
     def percentage(self, key: str, value: float) -> None:
         """Value must be above 0 and at most 100."""
         if not 0 < value <= 100:

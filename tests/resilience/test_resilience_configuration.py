@@ -54,7 +54,7 @@ RATE = "resilience4j.ratelimiter.instances.payment."
         ("resilience4j.circuitbreaker.payment.slidingWindowSize", 5, "unknown key 'payment'"),
         ("resilience4j.circuitbraker.instances.payment.slidingWindowSize", 5, "did you mean 'circuitbreaker'?"),
         ("resilence4j.circuitbreaker.instances.payment.slidingWindowSize", 5, "(resilience4j)"),
-        ("resilience4j.thread-pool-bulkhead.instances.payment.queueCapacity", 5, "not in this edition"),
+        ("resilience4j.thread-pool-bulkhead.instances.payment.queueCapacity", -1, "is -1, must be at least 0"),
         ("resilience4j.retry.retryAspectOrder", "first", "is 'first', must be a whole number"),
         (RETRY + "maxAttempts", 0, "is 0, must be at least 1"),
         (RETRY + "maxAttempt", 3, "unknown key 'maxAttempt' (did you mean 'maxAttempts'?)"),

@@ -1,0 +1,380 @@
+"""
+The thread-pool bulkhead: calls run in a few threads of their own, a few more wait in a queue, the rest is refused.
+
+Resilience4j's FixedThreadPoolBulkhead (R4J: bulkhead/internal/FixedThreadPoolBulkhead.java) over the order of
+java.util.concurrent's ThreadPoolExecutor, which `Admission` holds. Functions run in threads; coroutines stay on
+their event loop and take places by the same arithmetic, so a third call waits although the maximum is four.
+A place is taken until the work really ends, whoever has stopped waiting for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import os
+import queue
+import threading
+import weakref
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+
+from services.resilience.clock import NS_PER_MS, Clock, SystemClock, Timer
+from services.resilience.errors import BulkheadFull
+from services.resilience.events import EventLog
+from services.resilience.pool_admission import Admission, Inbox, Offer, Place
+from services.resilience.validation import Checks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EVENT_TYPES = ("CALL_PERMITTED", "CALL_REJECTED", "CALL_FINISHED")
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadPoolBulkheadConfig:
+    """Options of one pool; by default as many threads as processors, one fewer of them kept, and a queue of 100.
+
+    `queue_capacity` 0 means that a call starts at once or is refused. Raises ConfigError for values out of bounds.
+    """
+
+    max_thread_pool_size: int = field(default_factory=_processors)
+    core_thread_pool_size: int = field(default_factory=lambda: max(_processors() - 1, 1))
+    queue_capacity: int = 100
+    keep_alive_duration_ms: int = 20
+    event_consumer_buffer_size: int = 100
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        checks = Checks()
+        checks.at_least("maxThreadPoolSize", self.max_thread_pool_size, 1)
+        checks.at_least("coreThreadPoolSize", self.core_thread_pool_size, 1)
+        if self.max_thread_pool_size >= 1:
+            checks.at_most("coreThreadPoolSize", self.core_thread_pool_size, self.max_thread_pool_size)
+        checks.at_least("queueCapacity", self.queue_capacity, 0)
+        checks.at_least("keepAliveDuration", self.keep_alive_duration_ms, 0, "ms")
+        checks.at_least("eventConsumerBufferSize", self.event_consumer_buffer_size, 1)
+        checks.finish()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolMetrics:
+    """A pool at one moment, under the names of the gauges; a coroutine in its place counts as a thread."""
+
+    queue_depth: int
+    queue_capacity: int
+    thread_pool_size: int
+    core_thread_pool_size: int
+    max_thread_pool_size: int
+    active_thread_count: int
+    available_thread_count: int
+
+
+class ThreadPoolBulkhead:
+    """One pool. Its threads are daemons, started when they are needed. Safe under threads, event loops and fork."""
+
+    def __init__(self, name: str, config: ThreadPoolBulkheadConfig | None = None, clock: Clock | None = None) -> None:
+        self.name = name
+        self.config = config or ThreadPoolBulkheadConfig()
+        self.clock: Clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._admission = Admission(
+            self.config.core_thread_pool_size,
+            self.config.max_thread_pool_size,
+            self.config.queue_capacity,
+            self.config.keep_alive_duration_ms * NS_PER_MS,
+        )
+        self._reaper: Timer | None = None
+        self._drained = threading.Event()
+        self._inboxes: set[Inbox] = set()
+        self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+        # Threads without work must not outlive a pool that nobody has any more.
+        weakref.finalize(self, _end_all, self._inboxes).atexit = False
+        _pools.add(self)
+
+    @property
+    def metrics(self) -> PoolMetrics:
+        """What the pool holds now."""
+        with self._lock:
+            self._expire(self.clock.now_ns())
+            admission = self._admission
+            return PoolMetrics(
+                queue_depth=len(admission.queue),
+                queue_capacity=admission.queue_capacity,
+                thread_pool_size=admission.size,
+                core_thread_pool_size=admission.core,
+                max_thread_pool_size=admission.maximum,
+                active_thread_count=admission.active,
+                available_thread_count=admission.maximum - admission.active,
+            )
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run fn(...) in a thread of the pool, with the caller's context variables. Raises BulkheadFull at once.
+
+        Cancelling the future works while it waits in the queue; its place there is free when its turn has come.
+        """
+        return self._submit(_Work(self, functools.partial(fn, *args, **kwargs)))
+
+    def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run fn(...) in a thread of the pool and wait for it. Raises BulkheadFull, or what fn raises."""
+        if not self.config.enabled:
+            return fn(*args, **kwargs)
+        work = _Work(self, functools.partial(fn, *args, **kwargs))
+        future = self._submit(work)
+        try:
+            result: T = future.result()
+        except BaseException:
+            self._give_up(work)
+            raise
+        return result
+
+    @overload
+    async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    async def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Await fn(...): a coroutine function in a place of its own, any other function in a thread.
+
+        Raises BulkheadFull. Cancellation ends a coroutine; a thread cannot be ended and keeps its place.
+        A plain function that returns a coroutine is a mistake (TypeError): nobody could say when its place is free.
+        """
+        if _is_async(fn):
+            return await (self._in_place(fn, *args, **kwargs) if self.config.enabled else fn(*args, **kwargs))
+        if not self.config.enabled:
+            return fn(*args, **kwargs)
+        work = _Work(self, functools.partial(_plain, fn, *args, **kwargs))
+        future = self._submit(work)
+        try:
+            return await asyncio.wrap_future(future)
+        except BaseException:
+            self._give_up(work)
+            raise
+
+    def close(self, wait_s: float = 5.0) -> bool:
+        """Refuse new calls, let those queued run, and wait for their end; False if that takes longer than wait_s."""
+        with self._lock:
+            ended = self._admission.close()
+            self._end(ended)
+            if self._admission.size == 0:
+                self._drained.set()
+        return self._drained.wait(wait_s)
+
+    # -- places ------------------------------------------------------------------------------------------------
+
+    def _submit(self, work: _Work) -> Future[Any]:
+        if self._admit(work):
+            self._start(work)
+        return work.future
+
+    def _admit(self, caller: _Work | _Turn) -> bool:
+        """Whether the caller may start; else it is in the queue. Raises BulkheadFull."""
+        with self._lock:
+            now_ns = self.clock.now_ns()
+            self._expire(now_ns)
+            offer = self._admission.offer(caller)
+            if offer is Offer.REFUSED:
+                self.events.append("CALL_REJECTED", now_ns, 0)
+        if offer is Offer.REFUSED:
+            self.events.deliver()
+            raise BulkheadFull(self.name)
+        return offer is Offer.STARTS
+
+    def _start(self, caller: _Work | _Turn | None) -> None:
+        """Start a caller that has been given a place; if that cannot be, the place goes to the next in the queue."""
+        while caller is not None:
+            try:
+                caller.start()
+                return
+            except RuntimeError as error:  # no thread to be had, or an event loop that is closed
+                caller = self._next(caller.place) if caller.fail(error) else None
+
+    def leave(self, place: Place | None, kind: str | None = "CALL_FINISHED") -> None:
+        """A call has left its place, told as `kind`: the next in the queue starts there."""
+        self._start(self._next(place, kind))
+
+    def _next(self, place: Place | None, kind: str | None = None) -> _Work | _Turn | None:
+        assert place is not None
+        with self._lock:
+            now_ns = self.clock.now_ns()
+            if kind is not None:
+                self.events.append(kind, now_ns)
+            caller = self._admission.finish(place, now_ns)
+            if caller is None:
+                self._rest(place)
+        self.events.deliver()
+        return cast("_Work | _Turn | None", caller)
+
+    async def _in_place(self, fn: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+        turn = _Turn()
+        if not self._admit(turn):
+            try:
+                await turn.arrived.wait()
+            except BaseException:
+                with self._lock:
+                    queued = self._admission.withdraw(turn)
+                if not queued and turn.fail():
+                    self.leave(turn.place, None)
+                raise
+        self.events.publish("CALL_PERMITTED")
+        try:
+            return await fn(*args, **kwargs)
+        finally:
+            self.leave(turn.place)
+
+    def _give_up(self, work: _Work) -> None:
+        """Nobody waits for the work any more: if it has not been started, it will not be."""
+        if work.future.cancel() or work.future.cancelled():
+            with self._lock:
+                if work.place is None and work in self._admission.queue:
+                    self._admission.withdraw(work)
+
+    # -- threads; the lock is held -----------------------------------------------------------------------------------
+
+    def inbox_of(self, place: Place) -> Inbox:
+        """The inbox of a place's thread, started if need be. Called by whoever holds the place, without the lock."""
+        if place.inbox is None:
+            inbox: Inbox = queue.SimpleQueue()
+            threading.Thread(target=_serve, args=(inbox,), name=f"bulkhead-{self.name}", daemon=True).start()
+            place.inbox = inbox
+            with self._lock:
+                self._inboxes.add(inbox)
+        return place.inbox
+
+    def _rest(self, place: Place) -> None:
+        if self._admission.closed:
+            self._end([place])
+            if self._admission.size == 0:
+                self._drained.set()
+        elif place.inbox is not None and self._reaper is None:
+            self._schedule_reaper()
+
+    def _schedule_reaper(self) -> None:
+        due_ns = self._admission.next_expiry_ns()
+        self._reaper = None
+        if due_ns is not None:
+            self._reaper = self.clock.schedule(max(due_ns - self.clock.now_ns(), 0), self._reap)
+
+    def _reap(self) -> None:
+        with self._lock:
+            self._expire(self.clock.now_ns())
+            self._schedule_reaper()
+
+    def _expire(self, now_ns: int) -> None:
+        self._end(self._admission.expire(now_ns))
+
+    def _end(self, places: list[Place]) -> None:
+        for place in places:
+            if place.inbox is not None:
+                self._inboxes.discard(place.inbox)
+                place.inbox.put(None)
+
+    def forget_threads(self) -> None:
+        """For a forked child: it has none of the threads, and the calls in them are its parent's."""
+        self._admission.forget()
+        self._inboxes.clear()
+        self._reaper = None
+
+
+class _Work:
+    """A function that is to run in a thread, and the future of its answer."""
+
+    __slots__ = ("_context", "_fn", "_pool", "future", "place")
+
+    def __init__(self, pool: ThreadPoolBulkhead, fn: Callable[[], Any]) -> None:
+        self.place: Place | None = None
+        self.future: Future[Any] = Future()
+        self._pool = pool
+        self._fn = fn
+        self._context = contextvars.copy_context()
+
+    def start(self) -> None:
+        """Hand the function to the thread of the place. Raises RuntimeError if there is no thread to be had."""
+        assert self.place is not None
+        self._pool.inbox_of(self.place).put(self.run)
+
+    def run(self) -> None:
+        """In the thread: run the function, leave the place, and then tell the answer."""
+        pool, place, future = self._pool, self.place, self.future
+        if not future.set_running_or_notify_cancel():
+            pool.leave(place, None)
+            return
+        pool.events.publish("CALL_PERMITTED")
+        try:
+            answer = self._context.run(self._fn)
+        except BaseException as error:  # whatever it is belongs to whoever waits for the future
+            pool.leave(place)
+            future.set_exception(error)
+            del self, future  # the exception's traceback leads here: no cycle
+        else:
+            pool.leave(place)
+            future.set_result(answer)
+
+    def fail(self, error: RuntimeError) -> bool:
+        """It could not be started: tell so to who waits. True: the place is free."""
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+        return True
+
+
+class _Turn:
+    """A coroutine's turn: `arrived` is set on its own event loop when it has a place."""
+
+    __slots__ = ("_gone", "_loop", "arrived", "place")
+
+    def __init__(self) -> None:
+        self.place: Place | None = None
+        self.arrived = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._gone = threading.Lock()
+
+    def start(self) -> None:
+        """Wake the coroutine. Raises RuntimeError if its loop is closed."""
+        self._loop.call_soon_threadsafe(self.arrived.set)
+
+    def fail(self, _error: RuntimeError | None = None) -> bool:
+        """Nobody will use the place. True to the first who says so, and who has to free it."""
+        return self._gone.acquire(blocking=False)
+
+
+def _serve(inbox: Inbox) -> None:
+    while (work := inbox.get()) is not None:
+        work()
+        del work  # while it waits for the next, a thread holds on to nothing of the last
+
+
+def _end_all(inboxes: set[Inbox]) -> None:
+    for inbox in inboxes:
+        inbox.put(None)
+
+
+def _is_async(fn: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+
+
+def _plain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    answer = fn(*args, **kwargs)
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError(f"{fn!r} returned a coroutine from a thread; pass the coroutine function itself")
+    return answer
+
+
+_pools: weakref.WeakSet[ThreadPoolBulkhead] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for pool in list(_pools):
+        pool.forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)
