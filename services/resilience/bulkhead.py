@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import BulkheadFull
 from services.resilience.events import EventLog
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Bulkhead:
         self.name = name
         self.config = config or BulkheadConfig()
         self.clock: Clock = clock or SystemClock()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._available = self.config.max_concurrent_calls
         self._line: deque[_Waiter] = deque()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)

@@ -7,7 +7,12 @@ slow call does not stand for ever.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from services.resilience.clock import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SPAN_NS = 60 * NS_PER_S
 
@@ -34,6 +39,17 @@ class CallTimes:
             self._rotate(now_ns)
         if duration_ns > self._max_ns:  # noqa: PLR1730  # max() costs a call in every protected call
             self._max_ns = duration_ns
+
+    def add_all(self, calls: Sequence[tuple[int, int]]) -> None:
+        """Take in calls, (now_ns, duration_ns) each, at least one, in the order in which they ended."""
+        if self._since_ns is None or calls[-1][0] - self._since_ns >= _SPAN_NS:
+            for now_ns, duration_ns in calls:
+                self.add(duration_ns, now_ns)
+        else:
+            durations_ns = [duration_ns for _, duration_ns in calls]
+            self.count += len(calls)
+            self.total_ns += sum(durations_ns)
+            self._max_ns = max(self._max_ns, *durations_ns)
 
     def max_ns(self, now_ns: int) -> int:
         """The longest call of the last one to two minutes before now_ns, 0 if there was none."""

@@ -14,6 +14,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from services.resilience.locks import fork_safe_lock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,7 +72,7 @@ class SystemClock:
         self.wall_ns = time.time_ns
         self._timers: list[tuple[int, int, Timer]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(fork_safe_lock(inner=True))
         self._thread: threading.Thread | None = None
 
     def schedule(self, delay_ns: int, callback: Callable[[], None]) -> Timer:
@@ -81,7 +83,7 @@ class SystemClock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._serve, name="resilience-timers", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            self._changed.notify_all()  # in a forked child the first to be told may be a thread that is not there
         return timer
 
     def sleep(self, span_ns: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from services.resilience.clock import Clock
 
@@ -60,11 +60,15 @@ class EventLog:
     `append` is called with the policy's lock held, `deliver` after it was let go: consumers are other people's
     code. Consumers of all events come before those of some types; one that raises is logged and the rest do not
     see that event (R4J: core/EventProcessor.java). `outbox` is empty when there is nothing to deliver.
+    `catch_up` is called with the lock held before anybody looks, for a policy that tells some events late.
     """
 
-    __slots__ = ("_clock", "_consumers", "_lock", "_ring", "_sequence", "_wall_ns", "outbox")
+    __slots__ = ("_catch_up", "_clock", "_consumers", "_lock", "_ring", "_sequence", "_wall_ns", "outbox")
 
-    def __init__(self, clock: Clock, lock: threading.Lock, size: int = 100) -> None:
+    def __init__(
+        self, clock: Clock, lock: threading.Lock, size: int = 100, catch_up: Callable[[], object] = lambda: None
+    ) -> None:
+        self._catch_up = catch_up
         self._clock = clock
         self._wall_ns = clock.wall_ns
         self._lock = lock
@@ -76,12 +80,20 @@ class EventLog:
     @property
     def sequence(self) -> int:
         """The number of the latest event, 0 before the first."""
-        return self._sequence
+        with self._lock:
+            self._catch_up()
+            return self._sequence
+
+    @property
+    def has_consumers(self) -> bool:
+        """Whether anybody wants to hear of events as they happen."""
+        return bool(self._consumers)
 
     @property
     def overwritten(self) -> int:
         """How many events the ring no longer holds."""
         with self._lock:
+            self._catch_up()
             return self._sequence - len(self._ring)
 
     def append(  # noqa: PLR0917  # by position, it is called in every protected call
@@ -99,6 +111,22 @@ class EventLog:
         self._ring.append(event)
         if self._consumers:
             self.outbox.append(event)
+
+    def append_successes(self, calls: Sequence[tuple[int, int]]) -> None:
+        """Note SUCCESS for calls, (now_ns, duration_ns) each, of a while ago. The caller holds the lock."""
+        if not self._consumers:  # what the ring would not hold anyway is not made
+            self._sequence += max(len(calls) - (self._ring.maxlen or 0), 0)
+            calls = calls[-(self._ring.maxlen or 0) :]
+        wall_ahead_ns = self._wall_ns() - self._clock.now_ns()
+        first = self._sequence + 1
+        events: list[_Raw] = [
+            (sequence, "SUCCESS", now_ns, now_ns + wall_ahead_ns, duration_ns, None, None, None)
+            for sequence, (now_ns, duration_ns) in enumerate(calls, first)
+        ]
+        self._sequence += len(events)
+        self._ring.extend(events)
+        if self._consumers:
+            self.outbox.extend(events)
 
     def publish(
         self,
@@ -138,6 +166,7 @@ class EventLog:
         """
         entry = (None if types is None else frozenset(types), consumer)
         with self._lock:
+            self._catch_up()
             everything = [one for one in (*self._consumers, entry) if one[0] is None]
             some = [one for one in (*self._consumers, entry) if one[0] is not None]
             self._consumers = (*everything, *some)
@@ -151,5 +180,6 @@ class EventLog:
     def snapshot(self) -> list[Event]:
         """What the ring holds, oldest first."""
         with self._lock:
+            self._catch_up()
             raw = list(self._ring)
         return [Event(*event) for event in raw]

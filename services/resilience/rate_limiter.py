@@ -8,13 +8,13 @@ instead of after a wait that cannot help it.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from services.resilience.clock import NS_PER_S, Clock, SystemClock
 from services.resilience.errors import RequestNotPermitted
 from services.resilience.events import EventLog
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class RateLimiter:
         self.config = config or RateLimiterConfig()
         self.clock: Clock = clock or SystemClock()
         self.waiting_threads = 0
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
         self._start_ns = self.clock.now_ns()
         self._limit = self.config.limit_for_period

@@ -8,7 +8,6 @@ on a bad result is told and counted once, and a negative interval counts as fail
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
@@ -17,6 +16,7 @@ from services.resilience.breaker_config import any_exception, no_exception
 from services.resilience.clock import NS_PER_MS, Clock, SystemClock
 from services.resilience.errors import MaxRetriesExceeded
 from services.resilience.events import EventLog
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Retry:
         self.config = config or RetryConfig()
         self.clock: Clock = clock or SystemClock()
         self.counts = RetryCounts()
-        self.lock = threading.Lock()
+        self.lock = fork_safe_lock()
         self.events = EventLog(self.clock, self.lock, self.config.event_consumer_buffer_size)
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -22,6 +22,7 @@ from services.resilience.clock import Clock, SystemClock
 from services.resilience.deadline import limit, restore
 from services.resilience.errors import TimeLimitExceeded
 from services.resilience.events import EventLog
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TimeLimiter:
         self.clock: Clock = clock or SystemClock()
         self.counts = TimeLimiterCounts()
         self.abandoned = 0
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._running: set[asyncio.Future[Any]] = set()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
 

@@ -8,9 +8,12 @@ is held around every call.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from services.resilience.clock import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SUCCEEDED = 0
 FAILED = 1
@@ -28,6 +31,12 @@ class Window(Protocol):
 
     def record(self, outcome: int, now_ns: int) -> bool:
         """Take in one call; False if no total has changed by it."""
+
+    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
+        """Take in calls, (now_ns, duration_ns) each, that were neither failed nor slow."""
+
+    def not_before(self, now_ns: int) -> int:
+        """now_ns, or the earliest time that the window still takes in without going back."""
 
     def refresh(self, now_ns: int) -> None:
         """Let go of what is too old at now_ns."""
@@ -60,6 +69,18 @@ class CountWindow:
         if outcome:
             self._add(outcome, 1)
         return True
+
+    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
+        if self.failed or self.slow:
+            for _ in calls[-self._size :]:  # more would go round
+                self.record(SUCCEEDED, 0)
+            return
+        # Every cell holds SUCCEEDED before and after.
+        self.calls = min(self.calls + len(calls), self._size)
+        self._head = (self._head + len(calls)) % self._size
+
+    def not_before(self, now_ns: int) -> int:
+        return now_ns
 
     def refresh(self, now_ns: int) -> None:
         """A count window has no clock: nothing grows old by itself."""
@@ -102,6 +123,17 @@ class TimeWindow:
                 bucket[3] += 1
                 self.slow_failed += 1
         return True
+
+    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
+        if calls[-1][0] // NS_PER_S == self._head_s:
+            self._buckets[self._head][0] += len(calls)
+            self.calls += len(calls)
+        else:
+            for now_ns, _ in calls:
+                self.record(SUCCEEDED, self.not_before(now_ns))
+
+    def not_before(self, now_ns: int) -> int:
+        return max(now_ns, self._head_s * NS_PER_S)
 
     def refresh(self, now_ns: int) -> None:
         gap = now_ns // NS_PER_S - self._head_s
