@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ EXAMPLES = (
     "harness run scenarios --tag quick",
     "harness run scenarios -k 'breaker and not user'",
     "harness run scenarios/payment-slow.yaml --set load.arrivals=80/s --set timeline[1].fault.latency=800ms",
+    "harness run scenarios -j auto",
     "harness run scenarios --json > suite.json",
 )
 
@@ -73,6 +75,14 @@ def arguments(parser: Parser) -> None:
         default=1,
         help="further tries when only a busy machine kept a run from a verdict (default: %(default)s)",
     )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_jobs,
+        default=1,
+        help="scenarios side by side, each with a system of its own; auto: as many as this machine has cores for",
+    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="also write one JUnit file for all scenarios")
     parser.add_argument("--plain", action="store_true", help="plain lines instead of a live panel")
 
@@ -81,6 +91,7 @@ def main(options: argparse.Namespace) -> int:
     from harness import suite
     from harness.progress import Silent
     from harness.report.live import open_view
+    from harness.run.interruption import hang_on_lifeline
     from harness.run.options import RunOptions
 
     wanted = RunOptions(
@@ -88,8 +99,10 @@ def main(options: argparse.Namespace) -> int:
         backend=options.backend,
         seed=options.seed,
         overrides=tuple(options.overrides),
+        jobs=options.jobs,
         retry_busy=options.retry_busy,
     )
+    hang_on_lifeline()
     paths = suite.find(options.paths, options.keyword, options.tags)
     finished: list[Result] = []
     try:
@@ -109,6 +122,14 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"format": 1, "exit_code": code, "scenarios": [document(one) for one in result.results]})
     return code
+
+
+def _jobs(text: str) -> int:
+    if text == "auto":
+        return max(1, os.cpu_count() or 1)
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of scenarios; write 2, or auto")
+    return int(text)
 
 
 def exit_code(code: int, inconclusive: str | None) -> int:

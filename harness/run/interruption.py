@@ -6,12 +6,15 @@ Signals belong to a program's main thread; elsewhere these do nothing.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+LIFELINE_VARIABLE = "HARNESS_LIFELINE"  # set: this runner ends when its standard input does
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -44,3 +47,16 @@ def _handled(handlers: dict[signal.Signals, signal._HANDLER]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def hang_on_lifeline() -> None:
+    """A runner that another one started ends, in order, when its standard input does: then the other one is gone."""
+    if os.environ.pop(LIFELINE_VARIABLE, None) is None:
+        return
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()

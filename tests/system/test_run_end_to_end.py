@@ -235,3 +235,40 @@ def test_a_full_disk_is_said_and_undone(scenario, tmp_path):
         assert_set_up_failed(done, small / "reports", "full", "--reports")
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "one.yaml", tmp_path / "two.yaml"]
+    for path in paths:
+        path.write_text(SCENARIO.replace("name: tiny", f"name: {path.stem}"))
+    return paths
+
+
+def test_two_runs_side_by_side_do_not_disturb_each_other(two, tmp_path):
+    """With -j 2 each scenario has a system of its own, and each gets its verdict."""
+    done = harness("run", *two, "-j", 2, "--reports", tmp_path / "reports", "--json", "--retry-busy", 3)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)["scenarios"]
+    assert [one["scenario"] for one in told] == ["one", "two"]
+    assert {one["verdict"]["verdict"] for one in told} == {"PASS"}
+    assert left_of(runs_in(tmp_path / "reports")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_ended_suite_leaves_nothing_running(two, tmp_path, number):
+    """Whoever ends a suite of runs side by side, by Ctrl-C or kill -9, ends all of them."""
+    reports = tmp_path / "reports"
+    command = [sys.executable, "-m", "harness", "run", *map(str, two), "-j", "2", "--reports", str(reports), "--plain"]
+    suite = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_until(lambda: reports.is_dir() and any(begun(reports / run) for run in runs_in(reports)))
+        suite.send_signal(number)
+        suite.wait(LIMIT_S)
+    finally:
+        if suite.poll() is None:
+            suite.kill()
+            suite.wait()
+
+    wait_until(lambda: left_of(runs_in(reports)) == [])

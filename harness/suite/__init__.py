@@ -9,62 +9,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import (
-    EXIT_FAIL,
-    EXIT_INCONCLUSIVE,
-    EXIT_PASS,
-    EXIT_SET_UP_FAILED,
-    HarnessError,
-    InputError,
-    disk_error,
-)
+from harness.errors import HarnessError, InputError, disk_error
 from harness.progress import View
 from harness.run.options import RunOptions
-from harness.verdict import RunVerdict, Verdict
+from harness.suite.result import Result, SuiteResult
+from harness.verdict import RunVerdict
+
+__all__ = ["Result", "SuiteResult", "find", "judge_and_report", "looks_like_scenario", "matches", "run", "run_one"]
 
 SUFFIXES = (".yaml", ".yml")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What became of one scenario: a verdict, or the error that kept it from one."""
-
-    path: Path
-    scenario: str
-    run_dir: Path | None
-    verdict: RunVerdict | None
-    error: HarnessError | None
-    seconds: float
-    tries: int = 1
-
-    @property
-    def exit_code(self) -> int:
-        if self.error is not None:
-            return self.error.exit_code
-        if self.verdict is None:
-            return EXIT_SET_UP_FAILED
-        if self.verdict.as_declared:
-            return EXIT_PASS
-        return EXIT_INCONCLUSIVE if self.verdict.verdict is Verdict.INCONCLUSIVE else EXIT_FAIL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteResult:
-    """What became of all of them."""
-
-    results: tuple[Result, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """Wrong input before a failed set-up before FAIL before INCONCLUSIVE; 0 when all ended as they declare."""
-        codes = {result.exit_code for result in self.results}
-        for code in (2, 4, 1, 3):
-            if code in codes:
-                return code
-        return EXIT_PASS
 
 
 def find(paths: Sequence[Path], keyword: str | None = None, tags: Sequence[str] = ()) -> list[Path]:
@@ -132,11 +87,15 @@ def matches(expression: str, words: Sequence[str]) -> bool:
 def run(
     paths: Sequence[Path], options: RunOptions, view: View, done: Callable[[Result], None] | None = None
 ) -> SuiteResult:
-    """Run scenarios one after another; `done` hears of each as it ends. Ctrl-C goes through, after its undo."""
+    """Run scenarios, options.jobs at a time; `done` hears of each as it ends. Ctrl-C goes through, after its undo."""
     from harness.run.interruption import terminated_like_interrupted
 
-    results = []
+    results: list[Result] = []
     with terminated_like_interrupted():
+        if options.jobs > 1 and len(paths) > 1:
+            from harness.suite.jobs import run_side_by_side
+
+            return SuiteResult(results=tuple(run_side_by_side(paths, options, view, done or (lambda _: None))))
         for path in paths:
             result = run_one(path, options, view)
             results.append(result)
