@@ -74,6 +74,11 @@ def breaker(one: CircuitBreaker) -> dict[str, Any]:
     }
 
 
+def breaker_event(name: str, event: Event) -> dict[str, Any]:
+    """One breaker event as /actuator/circuitbreakerevents shows it."""
+    return _event_json("circuitBreakerName", name, event, _breaker_fields)
+
+
 def creation_time(wall_ns: int) -> str:
     """Java's ZonedDateTime.toString() with all nine digits: 2026-11-22T16:59:17.287794131Z[Etc/UTC]."""
     seconds, nanoseconds = divmod(wall_ns, NS_PER_S)
@@ -149,16 +154,15 @@ def _events(registry: Registry, path: str, name: str | None = None, kind: str | 
         if kind is None or event.type == kind.upper()
     ]
     found.sort(key=lambda pair: pair[1].monotonic_ns)
+    return {key: [_event_json(name_key, owner, event, fields) for owner, event in found]}
+
+
+def _event_json(name_key: str, owner: str, event: Event, fields: Callable[[Event], dict[str, Any]]) -> dict[str, Any]:
     return {
-        key: [
-            {
-                name_key: owner,
-                "type": event.type,
-                "creationTime": creation_time(event.wall_ns),
-                **fields(event),
-                "monotonicTimeNs": event.monotonic_ns,
-                "sequence": event.sequence,
-            }
-            for owner, event in found
-        ]
+        name_key: owner,
+        "type": event.type,
+        "creationTime": creation_time(event.wall_ns),
+        **fields(event),
+        "monotonicTimeNs": event.monotonic_ns,
+        "sequence": event.sequence,
     }

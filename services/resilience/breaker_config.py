@@ -60,6 +60,7 @@ class CircuitBreakerConfig:
     `wait_interval` maps the number of the opening (1 for the first since CLOSED) to milliseconds.
     `record` and `ignore` look at exceptions, ignore first; `record_result` at returned values other than None;
     `transition_on_result` at (result, exception) of every call that is not ignored, and acts in CLOSED only.
+    The two about health say whether /actuator/health shows the breaker, and whether DOWN when it is open.
     Raises ConfigError for values outside upstream's bounds.
     """
 
@@ -80,6 +81,8 @@ class CircuitBreakerConfig:
     record_result: Callable[[object], bool] | None = None
     transition_on_result: Callable[[object, BaseException | None], TransitionToOpen | None] | None = None
     event_consumer_buffer_size: int = 100
+    register_health_indicator: bool = True
+    allow_health_indicator_to_fail: bool = False
     enabled: bool = True
 
     def __post_init__(self) -> None:

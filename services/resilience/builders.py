@@ -118,6 +118,8 @@ def circuit_breaker(build: Builder, *, beside: frozenset[str]) -> CircuitBreaker
         minimum_number_of_calls="minimumNumberOfCalls",
         permitted_number_of_calls_in_half_open_state="permittedNumberOfCallsInHalfOpenState",
         automatic_transition_from_open_to_half_open="automaticTransitionFromOpenToHalfOpenEnabled",
+        register_health_indicator="registerHealthIndicator",
+        allow_health_indicator_to_fail="allowHealthIndicatorToFail",
         event_consumer_buffer_size="eventConsumerBufferSize",
         enabled="enabled",
     )
@@ -210,6 +212,8 @@ def rate_limiter(build: Builder, *, beside: frozenset[str]) -> RateLimiterConfig
         limit_for_period="limitForPeriod",
         limit_refresh_period_ns="limitRefreshPeriod",
         timeout_duration_ns="timeoutDuration",
+        register_health_indicator="registerHealthIndicator",
+        allow_health_indicator_to_fail="allowHealthIndicatorToFail",
         event_consumer_buffer_size="eventConsumerBufferSize",
         enabled="enabled",
     )

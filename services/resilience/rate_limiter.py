@@ -34,6 +34,8 @@ class RateLimiterConfig:
     limit_refresh_period_ns: int = 500
     timeout_duration_ns: int = 5 * NS_PER_S
     event_consumer_buffer_size: int = 100
+    register_health_indicator: bool = True
+    allow_health_indicator_to_fail: bool = False
     enabled: bool = True
 
     def __post_init__(self) -> None:
