@@ -15,7 +15,10 @@ from services.resilience.bulkhead import Bulkhead, BulkheadConfig
 from services.resilience.cache import Cache, CacheConfig, Cached
 from services.resilience.circuit_breaker import BreakerMetrics, CircuitBreaker
 from services.resilience.clock import Clock, ManualClock, SystemClock
+from services.resilience.data_chain import MISSING, Answered, DataChain, Default, Source, SourcesExhausted
 from services.resilience.deadline import Deadline, deadline_scope
+from services.resilience.degradation import DegradationManager
+from services.resilience.degradation_rules import RecentCalls, Rule, breaker_state
 from services.resilience.errors import (
     BulkheadFull,
     CallNotPermitted,
@@ -38,6 +41,8 @@ from services.resilience.thread_pool_bulkhead import PoolMetrics, ThreadPoolBulk
 from services.resilience.time_limiter import TimeLimiter, TimeLimiterConfig
 
 __all__ = [
+    "MISSING",
+    "Answered",
     "BreakerMetrics",
     "Bulkhead",
     "BulkheadConfig",
@@ -50,8 +55,11 @@ __all__ = [
     "CircuitBreakerConfig",
     "Clock",
     "ConfigError",
+    "DataChain",
     "Deadline",
     "DeadlineExceeded",
+    "Default",
+    "DegradationManager",
     "Event",
     "Fallback",
     "IllegalStateTransition",
@@ -61,12 +69,16 @@ __all__ = [
     "PoolMetrics",
     "RateLimiter",
     "RateLimiterConfig",
+    "RecentCalls",
     "Registry",
     "RequestNotPermitted",
     "ResilienceError",
     "ResultRecordedAsFailure",
     "Retry",
     "RetryConfig",
+    "Rule",
+    "Source",
+    "SourcesExhausted",
     "State",
     "SystemClock",
     "ThreadPoolBulkhead",
@@ -76,5 +88,6 @@ __all__ = [
     "TimeLimiterConfig",
     "TransitionToOpen",
     "WindowType",
+    "breaker_state",
     "deadline_scope",
 ]
