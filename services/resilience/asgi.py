@@ -65,6 +65,7 @@ class Switches(Protocol):
 
     `to_json()` is GET /degradation. An `update(name, wish)`, if there is one, is POST /degradation/NAME: it gets the body's
     object, answers with one, and raises LookupError for an unknown name, ValueError for a wish that cannot be granted.
+    An `events_json()`, if there is one, is GET /degradationevents. `DegradationManager` has all three.
     """
 
     def to_json(self) -> Told:
@@ -186,16 +187,23 @@ class ActuatorApp:
         if endpoint == "degradation" and self._degradation is not None and not rest:
             told = _question(self._degradation)()
             return _json(await told if inspect.isawaitable(told) else told)
+        if endpoint == "degradationevents" and not rest and (events := self._degradation_events()) is not None:
+            return _json(events())
         try:
             return _json(self._registry.actuator(f"{endpoint}/{rest}" if rest else endpoint))
         except LookupError:
             raise _Refusal(404, "Not Found") from None
 
     def _index(self, scope: Scope) -> dict[str, Any]:
-        names = [*_LISTED, *(["degradation"] if self._degradation is not None else []), "prometheus"]
+        ours = ["degradation"] if self._degradation is not None else []
+        ours += ["degradationevents"] if self._degradation_events() is not None else []
+        names = [*_LISTED, *ours, "prometheus"]
         host = next((v.decode("latin-1") for k, v in scope.get("headers", ()) if k == b"host"), "localhost")
         base = f"{scope.get('scheme', 'http')}://{host}{scope['path']}".rstrip("/")
         return {"_links": {name: {"href": f"{base}/{name}"} for name in names if self._shows(name)}}
+
+    def _degradation_events(self) -> Callable[[], Mapping[str, Any]] | None:
+        return getattr(self._degradation, "events_json", None)
 
     async def _report(self, group: str | None) -> Mapping[str, Any]:
         try:

@@ -19,8 +19,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from services.resilience import ConfigError
+from services.resilience.asgi import Protections
 from services.shop import logs
-from services.shop.actuator import Actuator, Metric, Protections
+from services.shop.actuator import Actuator, Metric
 from services.shop.middleware import RequestScope
 from services.shop.scope import current
 from services.shop.settings import Settings, SettingsError

@@ -274,6 +274,9 @@ class Flags:
         self.levels[name], _ = wish["level"], self.levels[name]
         return self.to_json()
 
+    def events_json(self):
+        return {"degradationEvents": []}
+
 
 def test_degradation_is_told_and_switched():
     """By whatever object was handed in; what it refuses is a 400, what it does not know a 404."""
@@ -285,9 +288,11 @@ def test_degradation_is_told_and_switched():
 
     assert post == [200, 400, 404]
     assert ask(app, "/actuator/degradation")[2] == {"flags": {"recommendations": 1}}
-    assert "degradation" in ask(app, "/actuator")[2]["_links"]
+    assert ask(app, "/actuator/degradationevents")[2] == {"degradationEvents": []}
+    assert {"degradation", "degradationevents"} <= ask(app, "/actuator")[2]["_links"].keys()
     reads_only = actuator_app(registry(), degradation=lambda: {"flags": {}})
     assert ask(reads_only, "/actuator/degradation")[2] == {"flags": {}}
+    assert ask(reads_only, "/actuator/degradationevents")[0] == 404
     assert ask(reads_only, "/actuator/degradation/a", "POST", {})[0] == 405
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from starlette.requests import Request
 
 from services.shop.actuator import Actuator
 
@@ -24,9 +23,14 @@ async def ready() -> bool:
 
 def status(exposed: str, endpoint: str) -> int:
     actuator = Actuator(Protections(), ready=ready, metrics=list, exposed=exposed)
-    scope = {"type": "http", "path": f"/actuator/{endpoint}", "headers": [], "path_params": {"endpoint": endpoint}}
-    answer = actuator.prometheus if endpoint == "prometheus" else actuator.endpoint
-    return asyncio.run(answer(Request(scope))).status_code
+    sent = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": f"/actuator/{endpoint}", "headers": []}
+    asyncio.run(actuator.app(scope, lambda: None, send))
+    return sent[0]["status"]
 
 
 @pytest.mark.parametrize(
