@@ -33,6 +33,8 @@ from services.resilience.errors import (
 )
 from services.resilience.events import Event
 from services.resilience.fallback import Fallback
+from services.resilience.health import Health, Indicator, Reading, aggregate, breaker_indicator, breaker_status
+from services.resilience.health import Status as HealthStatus
 from services.resilience.pipeline import Pipeline
 from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
 from services.resilience.registry import Registry
@@ -62,13 +64,17 @@ __all__ = [
     "DegradationManager",
     "Event",
     "Fallback",
+    "Health",
+    "HealthStatus",
     "IllegalStateTransition",
+    "Indicator",
     "ManualClock",
     "MaxRetriesExceeded",
     "Pipeline",
     "PoolMetrics",
     "RateLimiter",
     "RateLimiterConfig",
+    "Reading",
     "RecentCalls",
     "Registry",
     "RequestNotPermitted",
@@ -88,6 +94,9 @@ __all__ = [
     "TimeLimiterConfig",
     "TransitionToOpen",
     "WindowType",
+    "aggregate",
+    "breaker_indicator",
     "breaker_state",
+    "breaker_status",
     "deadline_scope",
 ]
