@@ -232,7 +232,7 @@ class Evidence:
     def shown(self, columns: RequestColumns, place: int) -> dict[str, Any]:
         """One request as a row of evidence; its way across the links is put in by the judge."""
         error = columns.errors.words[columns.error[place]]
-        trace = next(self.reader.rows("SELECT trace FROM requests WHERE id = ?", (columns.ident[place],)), (None,))[0]
+        trace = next(self.reader.rows("SELECT trace FROM requests WHERE id = ?", (columns.row_id(place),)), (None,))[0]
         return {
             "request": columns.name,
             "at_s": round(self.record.second(columns.intended_ns[place]), 3),

@@ -56,12 +56,9 @@ def judge(promise: Bulkhead, evidence: Evidence) -> CheckResult:
 
 
 def _most_at_once(evidence: Evidence, link: str, window: Window) -> tuple[int, int]:
-    total, most = 0, 0
-    sql = "SELECT count(*), max(in_flight) FROM wire WHERE link = ? AND arrived_ns >= ? AND arrived_ns < ?"
-    for start, end in window.spans:
-        count, highest = next(evidence.reader.rows(sql, (link, start, end)))
-        total, most = total + count, max(most, highest or 0)
-    return total, most
+    columns = evidence.record.link(link)
+    found = [columns.in_flight[evidence.record.arrived(link, *span)] for span in window.spans]
+    return sum(map(len, found)), max((max(part) for part in found if part), default=0)
 
 
 def longest_over(exchanges: list[Exchange], limit: int, window: Window) -> tuple[int, list[Exchange]]:

@@ -54,7 +54,8 @@ def judge(promise: Latency, evidence: Evidence) -> CheckResult:
     selection = evidence.select(promise.of, window)
     wanted = " ".join(f"{name} <= {show_duration(limit_s)}" for name, limit_s in bounds.items())
     spans, left_out = _spans(promise, evidence, selection)
-    judged = [_judge(promise, evidence, selection, spans, bound) for bound in bounds.items()]
+    effect = _effect_at_p90(promise, evidence, selection, spans)
+    judged = [_judge(promise, evidence, selection, (spans, effect), bound) for bound in bounds.items()]
     decisive = max(judged, key=lambda b: b.verdict.gravity)
     reason = "; ".join(b.text for b in judged)
     if left_out:
@@ -85,9 +86,15 @@ def _bounds(promise: Latency) -> dict[str, float]:
 
 
 def _judge(
-    promise: Latency, evidence: Evidence, selection: Selection, spans: list[int], bound: tuple[str, float]
+    promise: Latency,
+    evidence: Evidence,
+    selection: Selection,
+    measured_ns: tuple[list[int], float],
+    bound: tuple[str, float],
 ) -> _Bound:
+    """measured_ns: the latencies in ascending order, and the design effect at their 90th percentile."""
     name, limit_s = bound
+    spans, effect = measured_ns
     share = _SHARES[name]
     codes = slower_than(promise, evidence, limit_s)
     count = selection.count(codes)
@@ -96,7 +103,6 @@ def _judge(
     known = bool(spans) and (share == 1 or printable(len(spans), share))
     value_s = nearest_rank(spans, share) / NS_PER_S if known else None
     measured = f"{name} {show_duration(value_s)}" if value_s is not None else f"no {name}"
-    effect = _effect_at_p90(promise, evidence, selection, spans)
     low, high = bad_interval(count, effect)
     thin = is_thin(judged.verdict, (low, high), budget) and budget > 0
     text = f"{measured}, bound {show_duration(limit_s)} ({judged.reason})"

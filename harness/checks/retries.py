@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive
-from harness.journal.columns import Exchange, exchanges, texts
+from harness.journal.columns import UNTRACED, Exchange, exchanges, flags_of, texts
 from harness.receipts.base import FOREVER_NS
 from harness.scenario.promises import Retries
 from harness.statistics import LEAST_SAMPLES
@@ -95,8 +95,8 @@ def _attempts(evidence: Evidence, link: str, window: Window) -> _Attempts:
     untraced = 0
     for start_ns, end_ns in window.spans:
         inside += _traces(evidence, link, start_ns, end_ns)
-        sql = "SELECT count(*) FROM wire WHERE link = ? AND trace IS NULL AND arrived_ns >= ? AND arrived_ns < ?"
-        untraced += next(evidence.reader.rows(sql, (link, start_ns, end_ns)))[0]
+        flags = evidence.record.link(link).flags[evidence.record.arrived(link, start_ns, end_ns)]
+        untraced += flags_of(flags, UNTRACED).count(1)
     known = set(inside)
     outside = [] if _everything(window) else _traces(evidence, link, -FOREVER_NS, FOREVER_NS)
     times = Counter(outside or inside) if outside or len(known) < len(inside) else Counter[str]()

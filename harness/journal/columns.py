@@ -21,9 +21,9 @@ from harness.journal.reader import JournalReader
 ABSENT = -(1 << 62)  # stands for NULL in a column of instants or spans
 GOOD, BAD, UNFINISHED = 0, 1, 2  # outcomes
 ENDINGS = ("answered", "refused", "reset", "closed_early", "client_gone", "never_answered")
-UNANSWERED, OPEN, TOUCHED = 1, 2, 4  # flags of an exchange: no answer's head, no end, hit by the fault asked about
+UNANSWERED, OPEN, UNTRACED = 1, 2, 4  # flags of an exchange: no answer's head, no end, no trace id
 
-_ROWS_AT_ONCE = 200_000  # keeps one gathered text far below SQLite's limit of 10^9 bytes
+_ROWS_AT_ONCE = 100_000  # keeps one gathered text far below SQLite's limit of 10^9 bytes
 _SEPARATOR = "\x1f"
 
 
@@ -40,9 +40,8 @@ def gathered(
     found = [array("q") for _ in numbers]
     small = [b"" for _ in digits]
     chosen = ", ".join([*(f"group_concat({e})" for e in numbers), *(f"group_concat({e}, '')" for e in digits)])
-    for first, last in _id_ranges(reader, source.split(maxsplit=1)[0]):
-        sql = f"SELECT {chosen} FROM {source} AND id BETWEEN ? AND ?"  # noqa: S608  # expressions of ours
-        row = next(reader.rows(sql, (*values, first, last)))
+    sql = f"SELECT {chosen} FROM {source} AND id BETWEEN ? AND ?"  # noqa: S608  # expressions of ours
+    for row in reader.first_rows(sql, [(*values, *ends) for ends in _id_ranges(reader, source)]):
         if row[0] is None:
             continue
         for place in range(len(numbers)):
@@ -59,20 +58,22 @@ def texts(reader: JournalReader, expression: str, source: str, values: Sequence[
     """
     The texts of an expression over many rows, those that are NULL left out, in lists. source is `table WHERE ...`.
     """
-    table = source.split(maxsplit=1)[0]
     condition = f"{source} AND {expression} IS NOT NULL AND id BETWEEN ? AND ?"
-    for first, last in _id_ranges(reader, table):
-        sql = f"SELECT count(*), group_concat({expression}, char(31)) FROM {condition}"  # noqa: S608  # ours alone
-        count, text = next(reader.rows(sql, (*values, first, last)))
+    sql = f"SELECT count(*), group_concat({expression}, char(31)) FROM {condition}"  # noqa: S608  # ours alone
+    each = [(*values, *ends) for ends in _id_ranges(reader, source)]
+    for place, (count, text) in enumerate(reader.first_rows(sql, each)):
         found = text.split(_SEPARATOR) if count else []
         if len(found) != count:  # somebody's key holds the separator
-            sql = f"SELECT {expression} FROM {condition}"  # noqa: S608  # ours alone
-            found = [str(value) for (value,) in reader.rows(sql, (*values, first, last))]
+            one_by_one = f"SELECT {expression} FROM {condition}"  # noqa: S608  # ours alone
+            found = [str(value) for (value,) in reader.rows(one_by_one, each[place])]
         yield found
 
 
-def _id_ranges(reader: JournalReader, table: str) -> Iterator[tuple[int, int]]:
-    first, last = next(reader.rows(f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"))  # noqa: S608
+def _id_ranges(reader: JournalReader, source: str) -> Iterator[tuple[int, int]]:
+    """Ranges of ids that cover the table at the head of a source."""
+    table = source.split(maxsplit=1)[0]
+    sql = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"  # noqa: S608  # a table of ours
+    first, last = next(reader.rows(sql))
     for low in range(first, last + 1, _ROWS_AT_ONCE) if first is not None else ():
         yield low, low + _ROWS_AT_ONCE - 1
 
@@ -126,9 +127,10 @@ class RequestColumns:
     name: str
     errors: Codes  # shared by all names
     fallbacks: Codes
-    ident: array[int] = field(default_factory=_longs)
+    ident: array[int] = field(default_factory=_longs)  # in order of writing, see row_id
+    order: list[int] | None = None  # the place in order of writing by the place in order of time; None: the same
     intended_ns: array[int] = field(default_factory=_longs)
-    late_us: array[int] = field(default_factory=_longs)  # actual start minus intended; ABSENT: never sent
+    late_us: array[int] = field(default_factory=_longs)  # start minus intended, in order of writing; ABSENT: never sent
     latency_ns: array[int] = field(default_factory=_longs)  # from the intended instant; ABSENT: no end
     status: array[int] = field(default_factory=lambda: array("H"))
     outcome: bytes = b""
@@ -138,15 +140,25 @@ class RequestColumns:
     def __len__(self) -> int:
         return len(self.intended_ns)
 
+    def row_id(self, place: int) -> int:
+        """The id of a request's row in the journal."""
+        return self.ident[self.order[place]] if self.order is not None else self.ident[place]
+
     def _sort(self) -> None:
         """Put the rows in order of their intended instant; they are written in order of their end."""
-        order = _order(self.intended_ns)
+        self.order = order = _order(self.intended_ns)
         if order is None:
             return
-        for column in ("ident", "intended_ns", "late_us", "latency_ns", "status", "error", "fallback"):
-            values: array[int] = getattr(self, column)
-            setattr(self, column, array(values.typecode, map(values.__getitem__, order)))
         self.outcome = bytes(map(self.outcome.__getitem__, order))
+        for column in ("intended_ns", "latency_ns", "status", "error", "fallback"):
+            setattr(self, column, _permuted(getattr(self, column), order))
+
+
+def _permuted(values: array[int], order: Sequence[int]) -> array[int]:
+    """Values in another order; most columns of words are the same all over and can stay."""
+    if values.count(values[0]) == len(values):
+        return values
+    return array(values.typecode, map(values.__getitem__, order))
 
 
 def _order(instants: array[int]) -> list[int] | None:
@@ -211,43 +223,42 @@ class LinkColumns:
     connection: array[int]
     status: array[int]
     ending: bytes  # places in ENDINGS
-    flags: bytes  # UNANSWERED, OPEN, TOUCHED
+    flags: bytes  # UNANSWERED, OPEN, UNTRACED
+    touched: bytes  # 1 where the fault that was asked about left its name
+    in_flight: array[int]  # exchanges open on the link when it arrived, itself included
 
     def __len__(self) -> int:
         return len(self.arrived_ns)
 
 
 _ENDING = " ".join(f"WHEN '{ending}' THEN {number}" for number, ending in enumerate(ENDINGS))
-_FLAGS = f"""
-    (head_ns IS NULL) * {UNANSWERED} + (ended_ns IS NULL) * {OPEN} +
-    (faults <> '' AND instr(',' || faults || ',', ',' || ? || ',') > 0) * {TOUCHED}
-"""
+_FLAGS = f"(head_ns IS NULL) * {UNANSWERED} + (ended_ns IS NULL) * {OPEN} + (trace IS NULL) * {UNTRACED}"
+_TOUCHED = "faults <> '' AND instr(',' || faults || ',', ',' || ? || ',') > 0"
 
 
 def link_columns(
     reader: JournalReader, link: str, *, fault: str = "", methods: Sequence[str] = (), path: str | None = None
 ) -> LinkColumns:
-    """The exchanges of a link, of these methods and of paths like this pattern only; `fault` is whom TOUCHED asks for."""
+    """The exchanges of a link, of these methods and of paths like this pattern only; `fault` is whom `touched` asks for."""
     source = "wire WHERE link = ?"
-    values: list[object] = [fault, link, *methods]
+    values: list[object] = [*([fault] if fault else []), link, *methods]
     if methods:
         source += f" AND upper(method) IN ({', '.join('?' * len(methods))})"
     if path is not None:
         source += " AND substr(path, 1, instr(path || '?', '?') - 1) GLOB ?"
         values.append(path.replace("[!", "[^"))
     span = f"ifnull(max(ended_ns, ifnull(head_ns, ended_ns)) - arrived_ns, {ABSENT})"
-    (arrived, spans, connection, status), (ending, flags) = gathered(
+    (arrived, spans, connection, status, in_flight), (ending, flags, touched) = gathered(
         reader, source, values,
-        numbers=("arrived_ns", span, "connection", "status"),
-        digits=(f"CASE ending {_ENDING} ELSE {len(ENDINGS)} END", _FLAGS),
+        numbers=("arrived_ns", span, "connection", "status", "in_flight"),
+        digits=(f"CASE ending {_ENDING} ELSE {len(ENDINGS)} END", _FLAGS, _TOUCHED if fault else "0"),
     )  # fmt: skip
-    found = LinkColumns(arrived, spans, connection, status, ending, flags)
+    found = LinkColumns(arrived, spans, connection, status, ending, flags, touched, in_flight)
     if (order := _order(arrived)) is not None:
-        for column in ("arrived_ns", "span_ns", "connection", "status"):
-            own: array[int] = getattr(found, column)
-            setattr(found, column, array(own.typecode, map(own.__getitem__, order)))
-        found.ending = bytes(map(ending.__getitem__, order))
-        found.flags = bytes(map(flags.__getitem__, order))
+        for column in ("arrived_ns", "span_ns", "connection", "status", "in_flight"):
+            setattr(found, column, _permuted(getattr(found, column), order))
+        for column in ("ending", "flags", "touched"):
+            setattr(found, column, bytes(map(getattr(found, column).__getitem__, order)))
     return found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ class JournalReader:
         if not self.path.is_file():
             raise InputError(f"{run}: no journal here", hint="name a run's folder (reports/latest) or its journal.db")
         try:
-            self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+            self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
             self.facts: dict[str, Any] = {
                 key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")
             }
@@ -49,6 +50,24 @@ class JournalReader:
                 yield batch
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path}: damaged: {error}") from error
+
+    def first_rows(self, sql: str, each: Sequence[Sequence[object]]) -> Iterator[tuple[Any, ...]]:
+        """
+        The first row of a query for each set of values. While the caller works on one, SQLite works on the next in a
+        thread of its own, which does not need the interpreter. Raises InputError when the file is damaged.
+        """
+        if len(each) < 2:
+            yield from (self._first(sql, values) for values in each)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self._first, sql, each[0])
+            for values in each[1:]:
+                ready, ahead = ahead, pool.submit(self._first, sql, values)
+                yield ready.result()
+            yield ahead.result()
+
+    def _first(self, sql: str, values: Sequence[object]) -> tuple[Any, ...]:
+        return next(self.rows(sql, values))
 
     def events(self, *kinds: str) -> list[tuple[int, str, str, dict[str, Any]]]:
         """Events as (t_ns, kind, subject, data) in order of time; all kinds when none is named."""

@@ -133,10 +133,15 @@ class Record:
             self._links[name] = link_columns(self.reader, name)
         return self._links[name]
 
+    def arrived(self, link: str, start_ns: int, end_ns: int) -> slice:
+        """The places of the exchanges that arrived on a link in a stretch of time."""
+        instants = self.link(link).arrived_ns
+        return slice(bisect_left(instants, start_ns), bisect_left(instants, end_ns))
+
     def arrivals(self, link: str, start_ns: int, end_ns: int) -> int:
         """How many exchanges arrived on a link in a stretch of time."""
-        arrived = self.link(link).arrived_ns
-        return bisect_left(arrived, end_ns) - bisect_left(arrived, start_ns)
+        found = self.arrived(link, start_ns, end_ns)
+        return max(0, int(found.stop) - int(found.start))
 
     @cached_property
     def _links(self) -> dict[str, LinkColumns]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from harness.journal.columns import ABSENT, RequestColumns
+from harness.journal.columns import ABSENT, BAD, RequestColumns
 from harness.receipts.base import FOREVER_NS, Record
 from harness.receipts.machine import attribution
 from harness.scenario.model import Scenario
@@ -108,7 +108,12 @@ def _judge_sent(record: Record, finding: _Finding, columns: list[RequestColumns]
         finding.add(f"only {rows} of {intended} requests are in the journal", machine=False)
     if not any(c.late_us.count(ABSENT) for c in columns):
         return
-    dropped = [c.intended_ns[i] for c in columns for i, late in enumerate(c.late_us) if late == ABSENT]
+    dropped = [
+        c.intended_ns[place]
+        for c in columns
+        for place, latency_ns in enumerate(c.latency_ns)
+        if latency_ns == ABSENT and c.outcome[place] == BAD  # without an end, and not because it was never waited for
+    ]
     hurt = [(f.injecting_ns, f.healed_ns or FOREVER_NS) for f in record.faults.values() if f.injecting_ns is not None]
     inside = sum(any(start <= t <= end for start, end in hurt) for t in dropped)
     limit = record.scenario.load.max_in_flight

@@ -18,7 +18,6 @@ from harness.journal.columns import (
     ABSENT,
     ENDINGS,
     OPEN,
-    TOUCHED,
     UNANSWERED,
     LinkColumns,
     both,
@@ -123,7 +122,7 @@ def _affected(
 ) -> bytes:
     """What tells an affected exchange. A fault of the gate's own leaves its name in the row, which has to be there."""
     if calls.fault.family == "http":
-        return flags_of(columns.flags, TOUCHED)
+        return columns.touched
     if mark.by == "status":
         return bytes(map(mark.statuses.__contains__, columns.status))
     if mark.by == "ending":
