@@ -39,6 +39,7 @@ from services.resilience.pipeline import Pipeline
 from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
 from services.resilience.registry import Registry
 from services.resilience.retry import Retry, RetryConfig
+from services.resilience.retry_budget import RetryBudget, RetryBudgetConfig
 from services.resilience.thread_pool_bulkhead import PoolMetrics, ThreadPoolBulkhead, ThreadPoolBulkheadConfig
 from services.resilience.time_limiter import TimeLimiter, TimeLimiterConfig
 
@@ -81,6 +82,8 @@ __all__ = [
     "ResilienceError",
     "ResultRecordedAsFailure",
     "Retry",
+    "RetryBudget",
+    "RetryBudgetConfig",
     "RetryConfig",
     "Rule",
     "Source",

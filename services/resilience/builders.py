@@ -25,6 +25,7 @@ from services.resilience.errors import (
 from services.resilience.exception_names import ExceptionMatcher, exception_matcher, predicate
 from services.resilience.rate_limiter import RateLimiterConfig
 from services.resilience.retry import RetryConfig, of_attempt
+from services.resilience.retry_budget import RetryBudgetConfig
 from services.resilience.settings import Entries
 from services.resilience.thread_pool_bulkhead import ThreadPoolBulkheadConfig
 from services.resilience.time_limiter import TimeLimiterConfig
@@ -152,6 +153,9 @@ def retry(build: Builder, *, beside: frozenset[str]) -> RetryConfig:
         event_consumer_buffer_size="eventConsumerBufferSize",
         enabled="enabled",
     )
+    build.copy(honour_retry_after="honourRetryAfter")
+    build.copy_ms(max_retry_after_ms="maxRetryAfter")
+    build.arguments["budget"] = _retry_budget(build)
     function = build.callable("intervalBiFunction")
     build.arguments["interval"] = function or of_attempt(_retry_interval(build))
     build.arguments["retry"] = _any_of(build, "retryExceptions", "retryExceptionPredicate") or any_exception
@@ -236,6 +240,24 @@ def _retry_interval(build: Builder) -> intervals.Interval:
     build.checks.at_least("waitDuration", wait_ms, 0, "ms")
     grows, spreads = build.get("enableExponentialBackoff", False), build.get("enableRandomizedWait", False)
     return _interval(build, wait_ms, "exponentialMaxWaitDuration", grows=grows, spreads=spreads)
+
+
+def _retry_budget(build: Builder) -> RetryBudgetConfig | None:
+    """A budget if any of its keys is there."""
+    given = {
+        argument: build.get(key)
+        for argument, key in (
+            ("ratio", "retryBudgetRatio"),
+            ("min_retries_per_second", "retryBudgetMinRetriesPerSecond"),
+            ("capacity", "retryBudgetCapacity"),
+        )
+        if build.get(key) is not None
+    }
+    try:
+        return RetryBudgetConfig(**given) if given else None
+    except ConfigError as error:
+        build.checks.problems.extend(error.problems)
+        return None
 
 
 def _interval(build: Builder, wait_ms: int, max_key: str, *, grows: bool, spreads: bool) -> intervals.Interval:

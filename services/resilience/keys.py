@@ -2,7 +2,8 @@
 The keys of a configuration, under Resilience4j's names, and how each value is read.
 
 One table a module; what a value may be is said by its reader, what range it may have by the policy's own config class.
-`enabled`, `retryCallNotPermitted`, `recordBulkheadFull` and `recordRequestNotPermitted` are ours.
+`enabled`, `retryCallNotPermitted`, `retryBudget...`, `honourRetryAfter`, `maxRetryAfter`, `recordBulkheadFull` and
+`recordRequestNotPermitted` are ours.
 """
 
 from __future__ import annotations
@@ -119,6 +120,11 @@ RETRY: dict[str, Callable[[object], Any]] = {
     "enableRandomizedWait": boolean,
     "randomizedWaitFactor": number,
     "retryCallNotPermitted": boolean,
+    "retryBudgetRatio": number,
+    "retryBudgetMinRetriesPerSecond": number,
+    "retryBudgetCapacity": integer,
+    "honourRetryAfter": boolean,
+    "maxRetryAfter": duration_ns,
 }
 
 BULKHEAD: dict[str, Callable[[object], Any]] = {

@@ -61,6 +61,7 @@ def text(registry: Registry) -> str:
     for one in breakers:
         _breaker_calls(page, one)
     _retries(page, registry)
+    _retry_budgets(page, registry)
     _bulkheads(page, registry)
     _thread_pools(page, registry)
     _limiters(page, registry)
@@ -119,6 +120,15 @@ def _retries(page: _Page, registry: Registry) -> None:
         for kind, count in asdict(one.counts).items():
             family = "resilience4j_retry_calls_total"
             page.add(family, "counter", "Protected calls by how they ended", float(count), name=one.name, kind=kind)
+
+
+def _retry_budgets(page: _Page, registry: Registry) -> None:
+    """Ours: Resilience4j has no budgets."""
+    for one in registry.all_of("retry"):
+        if one.budget is not None:
+            tokens, refused = "resilience4j_retry_budget_tokens", "resilience4j_retry_budget_refused_total"
+            page.add(tokens, "gauge", "Retries that the budget still has", one.budget.tokens, name=one.name)
+            page.add(refused, "counter", "Retries that the budget refused", float(one.budget.refused), name=one.name)
 
 
 def _bulkheads(page: _Page, registry: Registry) -> None:

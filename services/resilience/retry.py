@@ -3,7 +3,8 @@ Retry: call again when a call failed, and wait in between.
 
 Counting, events and waits are Resilience4j's (R4J: retry/internal/RetryImpl.java). `Attempts` decides and knows
 neither sleeping nor calling; the two shells around it do. Differences from upstream (D5, D6): running out of attempts
-on a bad result is told and counted once, and a negative interval counts as failed_with_retry.
+on a bad result is told and counted once, and a negative interval counts as failed_with_retry. Ours, and off unless
+asked for: a retry budget, and waits that the other side asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from services.resilience.clock import NS_PER_MS, Clock, SystemClock
 from services.resilience.errors import MaxRetriesExceeded
 from services.resilience.events import EventLog
 from services.resilience.locks import fork_safe_lock
+from services.resilience.retry_after import wish_ms
+from services.resilience.retry_budget import RetryBudget, RetryBudgetConfig
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EVENT_TYPES = ("RETRY", "SUCCESS", "ERROR", "IGNORED_ERROR")
+EVENT_TYPES = ("RETRY", "SUCCESS", "ERROR", "IGNORED_ERROR", "BUDGET_EXHAUSTED")
 
 RetryInterval: TypeAlias = "Callable[[int, object], int]"
 """From the attempt that failed (1 for the first) and its exception or result, to milliseconds; negative ends it."""
@@ -36,6 +39,8 @@ class RetryConfig:
     """Options of one retry. `max_attempts` includes the first call. Raises ConfigError for values out of bounds.
 
     `consume_result` is called with (attempts so far, result) for a result that is about to be asked for again.
+    `budget`, if any, limits retries to a share of the calls. With `honour_retry_after`, an exception or bad result
+    whose `retry_after_s` asks for a longer wait than the interval gets it, up to max_retry_after_ms.
     """
 
     max_attempts: int = 3
@@ -45,12 +50,16 @@ class RetryConfig:
     retry_result: Callable[[object], bool] | None = None
     consume_result: Callable[[int, object], object] | None = None
     fail_after_max_attempts: bool = False
+    budget: RetryBudgetConfig | None = None
+    honour_retry_after: bool = False
+    max_retry_after_ms: int = 30_000
     event_consumer_buffer_size: int = 100
     enabled: bool = True
 
     def __post_init__(self) -> None:
         checks = Checks()
         checks.at_least("maxAttempts", self.max_attempts, 1)
+        checks.at_least("maxRetryAfter", self.max_retry_after_ms, 0, "ms")
         checks.at_least("eventConsumerBufferSize", self.event_consumer_buffer_size, 1)
         checks.finish()
 
@@ -71,12 +80,25 @@ class RetryCounts:
 
 
 class Retry:
-    """One retry policy. Safe under threads; `call` and `call_sync` may be mixed."""
+    """One retry policy. Safe under threads; `call` and `call_sync` may be mixed.
 
-    def __init__(self, name: str, config: RetryConfig | None = None, clock: Clock | None = None) -> None:
+    `budget`: one to share with other retries, in place of one of its own by the configuration.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: RetryConfig | None = None,
+        clock: Clock | None = None,
+        *,
+        budget: RetryBudget | None = None,
+    ) -> None:
         self.name = name
         self.config = config or RetryConfig()
         self.clock: Clock = clock or SystemClock()
+        self.budget = budget
+        if budget is None and self.config.budget is not None:
+            self.budget = RetryBudget(self.config.budget, self.clock)
         self.counts = RetryCounts()
         self.lock = fork_safe_lock()
         self.events = EventLog(self.clock, self.lock, self.config.event_consumer_buffer_size)
@@ -134,6 +156,8 @@ class Attempts:
         self._retry = retry
         self._failures = 0
         self._last_error: Exception | None = None
+        if retry.budget is not None:
+            retry.budget.deposit()
 
     def failed(self, error: Exception) -> int | None:
         """An attempt raised: how long to wait before the next, None to let the exception go."""
@@ -168,12 +192,21 @@ class Attempts:
         self._failures += 1
         if self._failures < config.max_attempts:
             wait_ms = config.interval(self._failures, outcome)
-            if wait_ms >= 0:
+            if config.honour_retry_after and wait_ms >= 0:
+                wait_ms = max(wait_ms, min(wish_ms(outcome) or 0, config.max_retry_after_ms))
+            if wait_ms >= 0 and self._affordable():
                 retry.events.publish("RETRY", self._last_error, self._failures, wait_ms)
                 return wait_ms
         retry.events.publish("ERROR", error, self._failures)
         retry.count("failed_with_retry")
         return None
+
+    def _affordable(self) -> bool:
+        retry = self._retry
+        if retry.budget is None or retry.budget.withdraw():
+            return True
+        retry.events.publish("BUDGET_EXHAUSTED", self._last_error, self._failures)
+        return False
 
     def _succeeded(self) -> None:
         if self._failures == 0:

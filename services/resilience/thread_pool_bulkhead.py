@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 from services.resilience.clock import NS_PER_MS, Clock, SystemClock, Timer
 from services.resilience.errors import BulkheadFull
 from services.resilience.events import EventLog
+from services.resilience.locks import fork_safe_lock
 from services.resilience.pool_admission import Admission, Inbox, Offer, Place
 from services.resilience.validation import Checks
 
@@ -86,7 +87,7 @@ class ThreadPoolBulkhead:
         self.name = name
         self.config = config or ThreadPoolBulkheadConfig()
         self.clock: Clock = clock or SystemClock()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._admission = Admission(
             self.config.core_thread_pool_size,
             self.config.max_thread_pool_size,
