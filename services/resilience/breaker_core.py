@@ -65,7 +65,8 @@ class BreakerCore:
         self._told_slow_rate = False
         self.window = self._new_window()
         if config.initial_state is not _CLOSED:
-            self.enter(config.initial_state, 0)
+            # Where it begins other than CLOSED counts as the first opening: the next one's wait is the second.
+            self.enter(config.initial_state, 1)
 
     # -- admission ---------------------------------------------------------------------------------------------
 

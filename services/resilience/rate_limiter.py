@@ -109,7 +109,7 @@ class RateLimiter:
     def reserve(self, permits: int = 1) -> int:
         """Take permits now or out of cycles to come: nanoseconds until they may be used, -1 if that were too late."""
         with self._lock:
-            wait_ns, granted = self._take(permits)
+            wait_ns, granted = self._take(permits, self._timeout_ns)
             kind = "SUCCESSFUL_ACQUIRE" if granted else "FAILED_ACQUIRE"
             self.events.append(kind, self.clock.now_ns(), detail=permits)
         self.events.deliver()
@@ -121,8 +121,9 @@ class RateLimiter:
         As upstream, what a cycle since then brought stays: only a drain in the cycle of the last use leaves nothing.
         """
         with self._lock:
-            drained = self._permissions
-            self._take(drained)
+            left = self._permissions
+            _, granted = self._take(left, timeout_ns=0)  # after a lower limit's cycle there may be less: all stays
+            drained = left if granted else 0
             self.events.append("DRAINED", self.clock.now_ns(), detail=drained)
         self.events.deliver()
         return drained
@@ -137,11 +138,11 @@ class RateLimiter:
         with self._lock:
             self._timeout_ns = timeout_ns
 
-    def _take(self, permits: int) -> tuple[int, bool]:
+    def _take(self, permits: int, timeout_ns: int) -> tuple[int, bool]:
         """Take permits if their wait is not too long; the wait, and whether they were taken. The lock is held."""
         since_ns, self._cycle, self._permissions = self._look()
         wait_ns = self._wait_for(permits, self._permissions, since_ns)
-        granted = self._timeout_ns >= wait_ns
+        granted = timeout_ns >= wait_ns
         if granted:
             self._permissions -= permits
         return wait_ns, granted
