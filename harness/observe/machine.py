@@ -76,6 +76,7 @@ class MachineObserver:
         try:
             times = process.cpu_times()
             cpu_s = times.user + times.system
+            now_ns = self._clock.now_ns()
             data = {"pid": process.pid, "status": process.status(), "rss_bytes": process.memory_info().rss}
         except psutil.Error:
             self._cpu_s.pop(name, None)

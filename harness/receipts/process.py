@@ -84,7 +84,8 @@ def _trouble(
 
 def _seen_alive(record: Record, calls: FaultCalls, away: Happened, back: Happened | None) -> str | None:
     """Whether the process table showed the service at work while it should have been away."""
-    until_ns = back[0] if back is not None else FOREVER_NS
+    # The call that brings it back has its effect some time before anybody can say so.
+    until_ns = min(back[0] if back is not None else FOREVER_NS, calls.healing_ns or FOREVER_NS) - _SEEN_AFTER_NS
     pid = away[2].get("pid")
     for t_ns, ok, text in _probes(record, calls.fault.target):
         data = json.loads(text)

@@ -185,6 +185,15 @@ def test_a_frozen_service_that_was_seen_running_was_not_frozen(tmp_path):
     assert receipt(run, tmp_path, "fault").status == "UNCLEAR"
 
 
+def test_a_look_while_the_service_is_being_thawed_says_nothing(tmp_path):
+    """Between the call that thaws a service and the event that says so it may be seen running already."""
+    run = killed(kind="pause")
+    data = f'{{"pid": {Run.pid("payment")}, "status": "running"}}'
+    run.add("probes", round((1_000 + 9.2) * 10**9), "processes", "payment", 1, data)
+
+    assert receipt(run, tmp_path, "fault").status == "APPLIED"
+
+
 def test_no_event_of_the_service_is_no_evidence(tmp_path):
     """The call alone does not prove that anything died."""
     run = Run(scenario(fault={"process": "kill", "service": "payment"}), shop([AVAILABLE])).load(0, 15).fault()
