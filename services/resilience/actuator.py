@@ -39,6 +39,8 @@ def answer(registry: Registry, path: str) -> dict[str, Any]:
     if len(parts) == 1 and parts[0] in _LISTS:
         key, modules = _LISTS[parts[0]]
         return {key: [policy.name for module in modules for policy in registry.all_of(module)]}
+    if parts == ["resilience-lint"]:
+        return {"findings": [finding.to_json() for finding in registry.lint()]}
     if parts[0] in _EVENTS and len(parts) <= 3:
         return _events(registry, *parts)
     raise KeyError(path)

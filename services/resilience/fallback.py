@@ -33,6 +33,11 @@ class Fallback:
             )
         self._handlers = dict(table)
 
+    @property
+    def classes(self) -> tuple[type[Exception], ...]:
+        """The exception classes that there are handlers for."""
+        return tuple(self._handlers)
+
     async def call(self, fn: Callable[..., Awaitable[Any]], skip: int, /, *args: Any, **kwargs: Any) -> Any:
         """Await fn(...); on an exception with a handler, the handler's answer, without the first `skip` arguments."""
         try:

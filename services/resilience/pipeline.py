@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from services.resilience.bulkhead import Bulkhead
 from services.resilience.circuit_breaker import CircuitBreaker
@@ -19,27 +19,70 @@ from services.resilience.retry import Retry
 from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead
 from services.resilience.time_limiter import TimeLimiter
 
+if TYPE_CHECKING:
+    from services.resilience.lint import Finding
+    from services.resilience.pipeline_builder import PipelineBuilder
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Policy = Retry | CircuitBreaker | RateLimiter | TimeLimiter | Bulkhead | ThreadPoolBulkhead
 
+Stage = Policy | Fallback
+
+_PROTECTED_BY = "__protected_by__"
+"""Where a decorated function keeps its pipeline, so that retries around retries are noticed."""
+
 
 class Pipeline:
-    """Policies around a call, the first of `policies` outermost. Made by Registry.pipeline, or by hand."""
+    """Policies around a call, the first of `policies` outermost. Made by Registry.pipeline, by `builder`, or by hand.
+
+    `fallback` is around all of them; a Fallback among the policies answers for what is inside of it. `inner` holds the
+    pipelines of functions that this one decorates and that were protected already.
+    """
 
     def __init__(
         self,
         name: str,
-        policies: Sequence[Policy],
+        policies: Sequence[Stage],
         fallback: Mapping[type[Exception], Handler] | Handler | Fallback | None = None,
     ) -> None:
         self.name = name
         self.policies = tuple(policies)
         self.fallback = fallback if isinstance(fallback, Fallback) or fallback is None else Fallback(fallback)
         # Each policy calls its first argument with the rest: so a chain of them is a list of arguments.
-        self._chain = tuple(policy.call for policy in self.policies)
-        self._chain_sync = tuple(policy.call_sync for policy in self.policies)
+        self._chain = tuple(self._call_of(place) for place in range(len(self.policies)))
+        self._chain_sync = tuple(self._call_sync_of(place) for place in range(len(self.policies)))
+        self.inner: tuple[Pipeline, ...] = ()
+        self.protects_sync = False
+
+    @staticmethod
+    def builder(name: str = "pipeline") -> PipelineBuilder:
+        """Put a pipeline together by hand: `Pipeline.builder("a").retry(r).circuit_breaker(cb).build()`, outermost first."""
+        from services.resilience.pipeline_builder import PipelineBuilder
+
+        return PipelineBuilder(name)
+
+    def lint(self) -> list[Finding]:
+        """What is misconfigured in this pipeline, see services.resilience.lint."""
+        from services.resilience.lint import lint
+
+        return lint(self)
+
+    def _call_of(self, place: int) -> Callable[..., Awaitable[Any]]:
+        stage = self.policies[place]
+        if not isinstance(stage, Fallback):
+            return stage.call
+        # Its handlers get the call's own arguments: those after the stages further in, and after fn.
+        skip, call = len(self.policies) - place - 1, stage.call
+        return lambda fn, *args, **kwargs: call(fn, skip, *args, **kwargs)
+
+    def _call_sync_of(self, place: int) -> Callable[..., Any]:
+        stage = self.policies[place]
+        if not isinstance(stage, Fallback):
+            return stage.call_sync
+        skip, call = len(self.policies) - place - 1, stage.call_sync
+        return lambda fn, *args, **kwargs: call(fn, skip, *args, **kwargs)
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) under all policies. Raises what fn or a policy raises, unless a fallback answers for it."""
@@ -65,6 +108,14 @@ class Pipeline:
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]: ...
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate: the function under this pipeline. Coroutine functions stay coroutine functions."""
+        protected = self._decorated(fn)
+        inside = getattr(fn, _PROTECTED_BY, None)
+        if inside is not None:
+            self.inner = (*self.inner, inside)
+        setattr(protected, _PROTECTED_BY, self)
+        return protected
+
+    def _decorated(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(fn):
 
             @functools.wraps(fn)
@@ -72,6 +123,8 @@ class Pipeline:
                 return await self.call(fn, *args, **kwargs)
 
             return protected
+
+        self.protects_sync = True
 
         @functools.wraps(fn)
         def protected_sync(*args: Any, **kwargs: Any) -> Any:

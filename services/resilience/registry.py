@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import ConfigError, Problem
 from services.resilience.fallback import Fallback, Handler
 from services.resilience.keys import MODULES, NO_EFFECT, SPELLED, canonical
+from services.resilience.lint import Finding, lint
 from services.resilience.pipeline import Pipeline, Policy
 from services.resilience.rate_limiter import RateLimiter
 from services.resilience.retry import Retry
@@ -56,6 +58,7 @@ class Registry:
         self._settings = settings or Settings()
         self._lock = threading.RLock()
         self._policies: dict[str, dict[str, Any]] = {module: {} for module in MODULES}
+        self._pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
         self._check()
         for module, names in self._settings.instances.items():
             for name in names:
@@ -150,7 +153,22 @@ class Registry:
             for module in ((aspect, "threadpoolbulkhead") if aspect == "bulkhead" else (aspect,))
             if self._is_on(module, name)
         ]
-        return Pipeline(name, policies, fallback)
+        made = Pipeline(name, policies, fallback)
+        with self._lock:
+            self._pipelines.add(made)
+        return made
+
+    def pipelines(self) -> list[Pipeline]:
+        """Every pipeline made here and still in use, and one for each declared name that has none, by name."""
+        with self._lock:
+            made = list(self._pipelines)
+        known = {pipeline.name for pipeline in made}
+        names = {name for table in self._settings.instances.values() for name in table}
+        return sorted(made + [self.pipeline(name) for name in names - known], key=lambda pipeline: pipeline.name)
+
+    def lint(self) -> list[Finding]:
+        """What is misconfigured in this registry's pipelines, see services.resilience.lint."""
+        return lint(self)
 
     def protect(
         self, name: str, fallback: Mapping[type[Exception], Handler] | Handler | Fallback | None = None
