@@ -10,6 +10,7 @@ The README beside this file tells the rest.
 
 from __future__ import annotations
 
+from services.resilience.asgi import actuator_app
 from services.resilience.breaker_config import CircuitBreakerConfig, State, TransitionToOpen, WindowType
 from services.resilience.bulkhead import Bulkhead, BulkheadConfig
 from services.resilience.cache import Cache, CacheConfig, Cached
@@ -35,7 +36,9 @@ from services.resilience.events import Event
 from services.resilience.fallback import Fallback
 from services.resilience.health import Health, Indicator, Reading, aggregate, breaker_indicator, breaker_status
 from services.resilience.health import Status as HealthStatus
+from services.resilience.lint import Finding
 from services.resilience.pipeline import Pipeline
+from services.resilience.pipeline_builder import PipelineBuilder
 from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
 from services.resilience.registry import Registry
 from services.resilience.retry import Retry, RetryConfig
@@ -65,6 +68,7 @@ __all__ = [
     "DegradationManager",
     "Event",
     "Fallback",
+    "Finding",
     "Health",
     "HealthStatus",
     "IllegalStateTransition",
@@ -72,6 +76,7 @@ __all__ = [
     "ManualClock",
     "MaxRetriesExceeded",
     "Pipeline",
+    "PipelineBuilder",
     "PoolMetrics",
     "RateLimiter",
     "RateLimiterConfig",
@@ -97,6 +102,7 @@ __all__ = [
     "TimeLimiterConfig",
     "TransitionToOpen",
     "WindowType",
+    "actuator_app",
     "aggregate",
     "breaker_indicator",
     "breaker_state",

@@ -4,6 +4,7 @@ The Actuator as a small ASGI application of its own: health, breakers, events, m
     app = actuator_app(registry)  # serve it by itself, or mount it beside the service's own routes
 
 No framework. What the answers hold is said by `actuator.py`, here is HTTP alone; the stream is in `event_stream.py`.
+Paths, statuses and media types are Spring Boot 3.5's; /resilience-lint and /degradation are ours.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ A cache in front of a source: fresh values spare the source, stale ones stand in
 Bounded (the least recently used value leaves), timed by the clock handed in, and safe under threads. With
 `single_flight` callers who miss the same key at the same time ask the source once between them, plain and async
 callers alike. It keeps values as they are: who changes one afterwards changes it for everybody.
+Its rules are our own: Resilience4j's cache decorator leaves all of this to a JCache provider.
 """
 
 from __future__ import annotations

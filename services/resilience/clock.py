@@ -2,7 +2,8 @@
 Time, handed in: one monotonic clock in integer nanoseconds, its timers and its sleeps.
 
 SystemClock is the machine's; ManualClock stands still until told to advance, so that a test of an hour takes
-milliseconds. Nothing else in this library asks the machine for the time.
+milliseconds. Nothing else in this library asks the machine for the time. (Upstream's java.time.Clock, its scheduler
+and its sleep function in one, so that all of them can be handed in.)
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's monotonic clock. Its timers share one daemon thread, started for the first of them."""
+    """The machine's monotonic clock. Its timers share one daemon thread, started for the first of them.
+
+    `now_ns` and `wall_ns` are the clock's two readings, in nanoseconds, as attributes.
+    """
 
     IDLE_S = 1.0
     """How long the thread waits for another timer after the last, before it ends."""
@@ -76,6 +80,7 @@ class SystemClock:
         self._thread: threading.Thread | None = None
 
     def schedule(self, delay_ns: int, callback: Callable[[], None]) -> Timer:
+        """Run callback once in the clock's thread, delay_ns from now."""
         timer = Timer(self.now_ns() + delay_ns, callback)
         with self._changed:
             heapq.heappush(self._timers, (timer.due_ns, next(self._order), timer))
@@ -87,9 +92,11 @@ class SystemClock:
         return timer
 
     def sleep(self, span_ns: int) -> None:
+        """Block the calling thread for span_ns; not at all if that is below 0."""
         time.sleep(max(span_ns, 0) / NS_PER_S)
 
     async def sleep_async(self, span_ns: int) -> None:
+        """Suspend the calling task for span_ns; it is suspended once even for 0."""
         await asyncio.sleep(max(span_ns, 0) / NS_PER_S)
 
     def _serve(self) -> None:
@@ -121,12 +128,15 @@ class ManualClock:
         self._order = itertools.count()
 
     def now_ns(self) -> int:
+        """Nanoseconds, as far as the clock was advanced."""
         return self._now_ns
 
     def wall_ns(self) -> int:
+        """The same number."""
         return self._now_ns
 
     def schedule(self, delay_ns: int, callback: Callable[[], None]) -> Timer:
+        """Run callback once, in the `advance` that passes delay_ns from now."""
         timer = Timer(self._now_ns + delay_ns, callback)
         heapq.heappush(self._timers, (timer.due_ns, next(self._order), timer))
         return timer
@@ -142,8 +152,10 @@ class ManualClock:
         self._now_ns = end_ns
 
     def sleep(self, span_ns: int) -> None:
+        """Advance by span_ns, and so run what falls due meanwhile."""
         self.advance(max(span_ns, 0))
 
     async def sleep_async(self, span_ns: int) -> None:
+        """As `sleep`, and let other tasks run once."""
         self.advance(max(span_ns, 0))
         await asyncio.sleep(0)

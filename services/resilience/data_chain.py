@@ -5,7 +5,7 @@ Data degradation: the same question put to one source after another, until one o
     answer = await chain.call(42)  # answer.value, .source, .stale_age_s, .degraded
 
 A source that answers is the last one asked; with a default the chain never fails. Which sources there are, and what
-each does, is its owner's affair; flags that people set are in `degradation`.
+each does, is its owner's affair; flags that people set are in `degradation`. Ours; Resilience4j has no such thing.
 """
 
 from __future__ import annotations

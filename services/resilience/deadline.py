@@ -4,6 +4,7 @@ Deadlines that travel: how much longer the caller waits, known to everything don
 A deadline lives in a context variable, so that a call finds it without being handed it and tasks started meanwhile
 inherit it. On the wire it is the header `x-remaining-time-ms`: what is left, not an instant, so that no two clocks
 have to agree; the time on the way is not in it. Only this header is read and written, no other protocol's.
+Ours; Resilience4j has no such thing.
 """
 
 from __future__ import annotations

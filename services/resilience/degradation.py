@@ -8,6 +8,7 @@ Degradation flags: what a service does without for now, by whose order, why and 
 A flag has a level, 0 for "as usual". It is set by hand or by rules (`degradation_rules`); by hand wins, level 0 by hand
 included: that is how a person overrules a rule. Every change of a level or of its owner is an event with a number.
 Flags set by hand survive a restart where there is a file to keep them in; those of rules are found anew.
+Ours; Resilience4j has no such thing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 Rules that set degradation flags: a signal, a level, and two thresholds so that it does not flap.
 
 A signal is a function that gives a number, or None while nothing is known: a breaker's state, the error rate or the
-latency of the calls a breaker sees, or anything of one's own.
+latency of the calls a breaker sees, or anything of one's own. Ours; Resilience4j has no such thing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 What happened to one policy: a ring of the latest events, and whoever wants to hear of each.
 
 The ring is what the Actuator endpoints show. Events are stored as plain tuples because one is made in every
-protected call; they become `Event` when somebody reads them.
+protected call; they become `Event` when somebody reads them. (Upstream's EventProcessor and CircularEventConsumer;
+`sequence` is ours.)
 """
 
 from __future__ import annotations
