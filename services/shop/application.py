@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from services.resilience import ConfigError
+from services.resilience import ConfigError, DegradationManager, Indicator
 from services.resilience.asgi import Protections
 from services.shop import logs
 from services.shop.actuator import Actuator, Metric
@@ -44,19 +44,20 @@ class Refused(Exception):
         self.status = status
 
 
-async def _always() -> bool:
-    return True
-
-
 def application(
     settings: Settings,
     routes: Sequence[Route],
     *,
     protections: Protections,
     parts: Sequence[Part] = (),
-    ready: Callable[[], Awaitable[bool]] = _always,
+    indicators: Sequence[Indicator] = (),
+    flags: DegradationManager | None = None,
+    own_metrics: Callable[[], list[Metric]] = list,
 ) -> ASGIApp:
-    """One service. parts are opened in order when it starts, and closed in reverse when it stops."""
+    """
+    One service. parts are opened in order when it starts, and closed in reverse when it stops. indicators are what its
+    health is made of, flags what it can be degraded by, own_metrics what it counts besides.
+    """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -69,16 +70,16 @@ def application(
         logs.say("stopped")
 
     def metrics() -> list[Metric]:
-        return around.metrics()
+        return [*around.metrics(), *(flags.metrics() if flags is not None else []), *own_metrics()]
 
-    actuator = Actuator(protections, ready=ready, metrics=metrics, exposed=settings.exposed)
+    actuator = Actuator(protections, metrics=metrics, indicators=indicators, flags=flags, exposed=settings.exposed)
     inner = Starlette(
         routes=[*routes, *actuator.routes()],
         exception_handlers={Unavailable: _unavailable, Refused: _refused},
         lifespan=lifespan,
     )
     workers = Workers(count=settings.workers, queue=settings.queue)
-    around = RequestScope(inner, workers=workers, deadline_s=settings.deadline_s)
+    around = RequestScope(inner, workers=workers, deadline_s=settings.deadline_s, heeds=settings.deadline_travels)
     return around
 
 

@@ -1,54 +1,69 @@
 """
 Data degradation for products: fresh cache, then the service, then the last known copy, then a default.
 
-A level is asked only when the one before it had nothing. The clock is handed in.
+A level is asked only when the one before it had nothing. Which levels there are is said here; the chain, the cache and
+their clocks are the resilience library's.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from services.resilience import MISSING, Cache, CacheConfig, Cached, Clock, DataChain, Default, Source, SourcesExhausted
+from services.shop.application import Unavailable
 
 DEFAULT_PRICE_CENTS = 1000
 _MOST_COPIES = 2000
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Copy:
-    product: dict[str, Any]
-    taken_s: float
+Product = dict[str, Any]
 
 
 class Catalogue:
-    """Copies of products seen before; the oldest leave when there are too many."""
+    """Products, from the best source that has them. A copy is fresh for fresh_s; the least used leave when there are many.
 
-    def __init__(self, *, fresh_s: float, now_s: Callable[[], float]) -> None:
-        self.fresh_s = fresh_s
-        self._now_s = now_s
-        self._copies: OrderedDict[int, _Copy] = OrderedDict()
+    ask gives the product service's answer, or raises Unavailable. Without stand_ins there are neither last known copies
+    nor defaults: what cannot be asked is unavailable.
+    """
 
-    def fresh(self, number: int) -> dict[str, Any] | None:
-        """The copy of a product when it is younger than fresh_s."""
-        copy = self._copies.get(number)
-        if copy is None or self._now_s() - copy.taken_s >= self.fresh_s:
-            return None
-        return {**copy.product, "source": "cache"}
+    def __init__(
+        self,
+        ask: Callable[[int], Awaitable[Product]],
+        *,
+        fresh_s: float,
+        stand_ins: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        config = CacheConfig(ttl_ms=round(fresh_s * 1000), max_size=_MOST_COPIES)
+        self.copies: Cache[int, Product] = Cache("product", config, clock)
+        sources = [Source("cache", self._fresh, refill=self._keep), Source("service", ask)]
+        if stand_ins:
+            sources.append(Source("last-known", self._last_known))
+        default = Default[Product | None](None, default_product) if stand_ins else None
+        self.chain = DataChain("product", sources, default, failures=(Unavailable,))
 
-    def keep(self, number: int, product: dict[str, Any]) -> dict[str, Any]:
-        """Remember what the service answered."""
-        self._copies[number] = _Copy(product=product, taken_s=self._now_s())
-        self._copies.move_to_end(number)
-        if len(self._copies) > _MOST_COPIES:
-            self._copies.popitem(last=False)
-        return {**product, "source": "service"}
+    async def product(self, number: int) -> Product:
+        """The product with `source`, `stale_age_s` and `degraded`. Raises Unavailable where nothing stands in.
 
-    def stand_in(self, number: int) -> dict[str, Any]:
-        """The last known copy with its age in seconds, or a default that knows nothing but the number."""
-        copy = self._copies.get(number)
-        if copy is None:
-            return {
-                "id": number, "name": f"product {number}", "price_cents": DEFAULT_PRICE_CENTS, "source": "default",
-            }  # fmt: skip
-        return {**copy.product, "source": "last-known", "age_s": round(self._now_s() - copy.taken_s, 3)}
+        Raises what `ask` raises besides: that there is no such product is an answer.
+        """
+        try:
+            told = await self.chain.call(number)
+        except SourcesExhausted as problem:
+            raise Unavailable("product is unavailable") from problem.__cause__
+        found = {"source": told.source, "stale_age_s": round(told.stale_age_s, 3), "degraded": told.degraded}
+        return {**told.value, **found}
+
+    def _fresh(self, number: int) -> Cached[Product] | object:
+        return self.copies.fresh(number) or MISSING
+
+    def _last_known(self, number: int) -> Cached[Product] | object:
+        return self.copies.stale(number) or MISSING
+
+    def _keep(self, product: Product, number: int) -> None:
+        self.copies.put(number, product)
+
+
+def default_product(number: int) -> Product:
+    """What is sold when nobody knows the product: nothing but its number is right."""
+    return {"id": number, "name": f"product {number}", "price_cents": DEFAULT_PRICE_CENTS}

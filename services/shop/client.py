@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.resilience import deadline
 from services.shop.scope import current
 
 if TYPE_CHECKING:
@@ -62,10 +63,14 @@ class Answer:
 
 
 class HttpClient:
-    """Asks neighbours. One per process, opened in the running event loop."""
+    """Asks neighbours. One per process, opened in the running event loop.
 
-    def __init__(self, limits: ClientLimits | None = None, *, neighbours: int = 4) -> None:
+    tells: whether it says with each request, in `x-remaining-time-ms`, how long it will wait for the answer.
+    """
+
+    def __init__(self, limits: ClientLimits | None = None, *, neighbours: int = 4, tells: bool = True) -> None:
         self.limits = limits or ClientLimits()
+        self.tells = tells
         self._neighbours = neighbours
         self._session: aiohttp.ClientSession | None = None
 
@@ -100,6 +105,8 @@ class HttpClient:
         if left_s <= 0:
             raise DeadlinePassed(f"{method} {url}: no time left")
         sent = {"traceparent": scope.trace.header(), "x-attempt": str(attempt), **(headers or {})}
+        if self.tells:
+            sent = deadline.outgoing_headers(sent)
         try:
             async with self._session.request(
                 method, url, json=body, headers=sent, timeout=self._timeout(left_s), allow_redirects=False

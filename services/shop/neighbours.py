@@ -11,18 +11,20 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from services.resilience import BulkheadFull, CallNotPermitted, Registry, TimeLimitExceeded
+from services.resilience import BulkheadFull, CallNotPermitted, DegradationManager, Registry, TimeLimitExceeded
 from services.shop.application import Refused, Unavailable
 from services.shop.catalogue import Catalogue
 from services.shop.client import Answer, NeighbourFailed
+from services.shop.degradable import degradable
 from services.shop.scope import current
-from services.shop.settings import OrderSettings
+from services.shop.settings import DEGRADABLE, OrderSettings
 
 FAILURES = (NeighbourFailed, CallNotPermitted, BulkheadFull, TimeLimitExceeded)
 
 USER_GUEST = "user-guest"
 PRODUCT_DEFAULT = "product-default"
 RECOMMENDATION_EMPTY = "recommendation-empty"
+RECOMMENDATION_DEGRADED = "recommendation-degraded"
 PAYMENT_DEFERRED = "payment-deferred"
 
 
@@ -63,10 +65,19 @@ class _Neighbour:
 
 
 class Neighbours:
-    """Users, products, recommendations and charges as the order service sees them."""
+    """
+    Users, products, recommendations and charges as the order service sees them.
 
-    def __init__(self, settings: OrderSettings, client: Asks, registry: Registry, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    While the flag "recommendation" is up nobody asks for recommendations: an order does without them.
+    """
+
+    def __init__(
+        self, settings: OrderSettings, client: Asks, registry: Registry, flags: DegradationManager | None = None
+    ) -> None:
+        self.flags = flags or degradable()
+        self.catalogue = Catalogue(
+            self._ask_product, fresh_s=settings.product_cache_s, stand_ins=settings.fallbacks["product"]
+        )
 
         def neighbour(name: str, stand_in: Callable[..., Awaitable[Any]] | None) -> _Neighbour:
             allowed = stand_in if settings.fallbacks[name] else None
@@ -74,7 +85,7 @@ class Neighbours:
 
         self._user = neighbour("user", None)
         self._user_or_guest = neighbour("user", self._guest)
-        self._product = neighbour("product", self._product_stand_in)
+        self._product = neighbour("product", None)
         self._recommendation = neighbour("recommendation", self._no_recommendations)
         self._payment = neighbour("payment", None)
         self._payment_or_later = neighbour("payment", self._later)
@@ -89,18 +100,16 @@ class Neighbours:
 
     async def product(self, number: int) -> dict[str, Any]:
         """The product: fresh copy, service, last known copy or default, in this order. Raises Refused, Unavailable."""
-        fresh = self.catalogue.fresh(number)
-        if fresh is not None:
-            return fresh
-
-        def read(answer: Answer) -> dict[str, Any]:
-            return self.catalogue.keep(number, found(answer, f"there is no product {number}"))
-
-        product: dict[str, Any] = await self._product.ask(read, "GET", f"/products/{number}", about=number)
+        product = await self.catalogue.product(number)
+        if product["degraded"]:
+            current().served_by(PRODUCT_DEFAULT)
         return product
 
     async def recommendations(self, user: int) -> list[int]:
-        """Products the user may like; an empty list when nobody can tell. Raises Unavailable."""
+        """Products the user may like; an empty list when nobody can tell or is to be asked. Raises Unavailable."""
+        if self.flags.is_degraded(DEGRADABLE):
+            current().served_by(RECOMMENDATION_DEGRADED)
+            return []
 
         def read(answer: Answer) -> list[int]:
             return list(found(answer, f"there are no recommendations for {user}")["products"])
@@ -125,6 +134,13 @@ class Neighbours:
         user: dict[str, Any] = await neighbour.ask(read, "GET", f"/users/{number}", about=number)
         return user
 
+    async def _ask_product(self, number: int) -> dict[str, Any]:
+        def read(answer: Answer) -> dict[str, Any]:
+            return found(answer, f"there is no product {number}")
+
+        product: dict[str, Any] = await self._product.ask(read, "GET", f"/products/{number}", about=number)
+        return product
+
     async def _charge(self, neighbour: _Neighbour, key: str, amount_cents: int) -> dict[str, Any] | None:
         def read(answer: Answer) -> dict[str, Any]:
             return found(answer, f"the charge for {key!r} was declined")
@@ -142,10 +158,6 @@ class Neighbours:
     async def _guest(self, _: Exception, number: int) -> dict[str, Any]:
         current().served_by(USER_GUEST)
         return {"id": number, "name": "guest", "tier": "guest"}
-
-    async def _product_stand_in(self, _: Exception, number: int) -> dict[str, Any]:
-        current().served_by(PRODUCT_DEFAULT)
-        return self.catalogue.stand_in(number)
 
     async def _no_recommendations(self, _: Exception, __: int) -> list[int]:
         current().served_by(RECOMMENDATION_EMPTY)

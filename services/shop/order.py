@@ -4,7 +4,6 @@ The order service: takes orders, and is the front door to users and products.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +14,10 @@ from starlette.types import ASGIApp
 
 from services.resilience import Registry
 from services.shop.application import Refused, application, json_body, number_in_path, run
-from services.shop.catalogue import Catalogue
 from services.shop.checkout import Checkout
 from services.shop.client import HttpClient
+from services.shop.degradable import Looking, degradable
+from services.shop.indicators import database
 from services.shop.neighbours import Neighbours
 from services.shop.orders import PAID, Orders, Wish
 from services.shop.protections import order_defaults
@@ -98,9 +98,10 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     own = read_order_settings(values)
     assert settings.ledger is not None
     registry = Registry.from_environment(values, defaults=order_defaults())
-    client = HttpClient()
-    catalogue = Catalogue(fresh_s=own.product_cache_s, now_s=time.monotonic)
-    neighbours = Neighbours(own, client, registry, catalogue)
+    client = HttpClient(tells=settings.deadline_travels)
+    flags = degradable(own, registry)
+    looking = Looking(flags)
+    neighbours = Neighbours(own, client, registry, flags)
     orders = Orders(settings.ledger, idempotency=settings.idempotency)
     settlement = Settlement(neighbours, orders, interval_s=own.settle_interval_s, batch=own.settle_batch)
     checkout = Checkout(neighbours, orders, settlement, lookup_s=own.lookup_s)
@@ -112,8 +113,11 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
             (client.open, client.close),
             (orders.open, orders.ledger.close),
             (settlement.start, settlement.stop),
+            (looking.start, looking.stop),
         ],
-        ready=orders.ledger.works,
+        indicators=[database(orders.ledger)],
+        flags=flags,
+        own_metrics=neighbours.catalogue.chain.metrics,
     )
     return settings, app
 

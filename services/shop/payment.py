@@ -1,9 +1,10 @@
 """
-The payment service: charges, once per Idempotency-Key.
+The payment service: charges, once per Idempotency-Key, and never for somebody who has stopped waiting.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +15,22 @@ from starlette.types import ASGIApp
 
 from services.resilience import Registry
 from services.shop.application import Refused, application, json_body, run
+from services.shop.indicators import database
+from services.shop.middleware import TOO_LATE
 from services.shop.payments import KeyReused, Payments
-from services.shop.settings import Settings, read_settings
+from services.shop.scope import current
+from services.shop.settings import Settings, read_charge_s, read_settings
 
 _LONGEST_KEY = 200
 _MOST_CENTS = 10**12
 
 
 class PaymentService:
-    """The routes of the payment service."""
+    """The routes of the payment service. charge_s is what a charge takes: the bank's time."""
 
-    def __init__(self, payments: Payments) -> None:
+    def __init__(self, payments: Payments, *, charge_s: float = 0.0) -> None:
         self.payments = payments
+        self.charge_s = charge_s
 
     def routes(self) -> list[Route]:
         return [
@@ -39,6 +44,10 @@ class PaymentService:
         if not 1 <= len(key) <= _LONGEST_KEY:
             raise Refused(400, f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters")
         order, amount_cents = _wanted(await json_body(request))
+        _refuse_if_given_up(key)
+        if self.charge_s:
+            await asyncio.sleep(self.charge_s)
+            _refuse_if_given_up(key)  # the last moment at which nothing has happened yet
         try:
             payment, replayed = await self.payments.charge(key=key, order=order, amount_cents=amount_cents)
         except KeyReused as problem:
@@ -53,6 +62,11 @@ class PaymentService:
 
     async def ledger(self, _: Request) -> Response:
         return Response(await self.payments.as_json(), media_type="application/json")
+
+
+def _refuse_if_given_up(key: str) -> None:
+    if current().given_up:
+        raise Refused(TOO_LATE, f"nothing was charged for {key!r}: who asked does not wait any longer")
 
 
 def _wanted(body: dict[str, Any]) -> tuple[str, int]:
@@ -70,10 +84,10 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     payments = Payments(settings.ledger, idempotency=settings.idempotency)
     app = application(
         settings,
-        PaymentService(payments).routes(),
+        PaymentService(payments, charge_s=read_charge_s(values)).routes(),
         protections=Registry.from_environment(values),
         parts=[(payments.ledger.open, payments.ledger.close)],
-        ready=payments.ledger.works,
+        indicators=[database(payments.ledger)],
     )
     return settings, app
 

@@ -27,7 +27,7 @@ _BREAKER: dict[str, object] = {
     "permittedNumberOfCallsInHalfOpenState": 3,
     "automaticTransitionFromOpenToHalfOpenEnabled": True,
     # Says nothing about the neighbour: no room here, or no time left to ask.
-    "ignoreExceptions": "BulkheadFull,services.shop.client.DeadlinePassed",
+    "ignoreExceptions": "BulkheadFull,DeadlineExceeded,services.shop.client.DeadlinePassed",
 }
 _RETRY: dict[str, object] = {
     "waitDuration": "50ms",

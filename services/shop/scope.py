@@ -2,17 +2,19 @@
 What belongs to one request while it is worked on: its trace, its deadline, the fallbacks that served it.
 
 Kept in a context variable, so that a call to a neighbour finds it without being handed it; tasks started
-by a request inherit it.
+by a request inherit it. The deadline is also set where the time limiters look for it.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from services.resilience import Deadline, deadline, deadline_scope
 from services.shop.trace import Trace
 
 T = TypeVar("T")
@@ -20,10 +22,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """One request. deadline_s is an instant of `time.monotonic()`; fallbacks holds names in the order they served."""
+    """One request; fallbacks holds names in the order they served.
+
+    deadline_s and given_up_s are instants of `time.monotonic()`: when we answer at the latest, and when whoever asks
+    stops waiting, if he said so.
+    """
 
     trace: Trace
     deadline_s: float
+    given_up_s: float = math.inf
     fallbacks: list[str] = field(default_factory=list)
 
     def served_by(self, fallback: str) -> None:
@@ -34,6 +41,11 @@ class Scope:
     def remaining_s(self) -> float:
         return self.deadline_s - time.monotonic()
 
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return time.monotonic() >= self.given_up_s
+
 
 _scope: ContextVar[Scope] = ContextVar("scope")
 
@@ -41,6 +53,7 @@ _scope: ContextVar[Scope] = ContextVar("scope")
 def enter(scope: Scope) -> None:
     """Make scope the current one of this task and of those it starts."""
     _scope.set(scope)
+    deadline.begin(Deadline(round(scope.deadline_s * 1e9)))
 
 
 def current() -> Scope:
@@ -53,6 +66,7 @@ async def within(span_s: float, work: Callable[[], Awaitable[T]]) -> T:
     scope = current()
     token = _scope.set(replace(scope, deadline_s=min(scope.deadline_s, time.monotonic() + span_s)))
     try:
-        return await work()
+        with deadline_scope(span_s):
+            return await work()
     finally:
         _scope.reset(token)

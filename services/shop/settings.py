@@ -18,7 +18,10 @@ T = TypeVar("T")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
+_DEGRADE = re.compile(r"(breaker) (\w+) OPEN|(error-rate) (\w+) (\S+)% (\S+)%|(latency) (\w+) (\S+) (\S+)")
+
 NEIGHBOURS = ("user", "product", "recommendation", "payment")
+DEGRADABLE = "recommendation"
 
 
 class SettingsError(Exception):
@@ -38,6 +41,20 @@ class Settings:
     ledger: Path | None
     idempotency: bool
     exposed: str = "*"  # endpoints of the actuator that answer
+    deadline_travels: bool = True  # neighbours are told how long we wait, and we heed what we are told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegradeWhen:
+    """A rule that degrades: what is looked at (`breaker`, `error-rate`, `latency`), of whom, and both thresholds.
+
+    Thresholds are percent for error-rate, milliseconds for latency, and for a breaker the signal's own numbers.
+    """
+
+    looks_at: str
+    neighbour: str
+    enter: float
+    leave: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +67,9 @@ class OrderSettings:
     product_cache_s: float  # how long a product is fresh; 0 asks the product service every time
     settle_interval_s: float
     settle_batch: int
+    degrade_recommendation: DegradeWhen | None = None
+    degrade_stay_s: float = 1.0  # a rule leaves its flag alone for so long after each change
+    degradation_file: Path | None = None  # where flags that people set outlive the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,7 @@ def read_settings(service: str, values: Mapping[str, str], *, port: int, keeps_l
         "ledger": environment.read("LEDGER", None, Path) if keeps_ledger else None,
         "exposed": environment.read("management.endpoints.web.exposure.include", "*", str),
         "idempotency": environment.read("SHOP_IDEMPOTENCY", "on", _switch),
+        "deadline_travels": environment.read("SHOP_DEADLINE_TRAVELS", "on", _switch),
     }
     _raise(service, environment)
     return Settings(service=service, **settings)  # type: ignore[arg-type]  # None only with a mistake
@@ -96,9 +117,21 @@ def read_order_settings(values: Mapping[str, str]) -> OrderSettings:
         "product_cache_s": environment.read("SHOP_PRODUCT_CACHE", "0s", _span_s),
         "settle_interval_s": environment.read("SHOP_SETTLE_INTERVAL", "250ms", _span_s),
         "settle_batch": environment.read("SHOP_SETTLE_BATCH", "8", _whole(1, 100)),
+        "degrade_recommendation": environment.read("SHOP_DEGRADE_RECOMMENDATION", "off", _or_off(_degrade_when)),
+        "degrade_stay_s": environment.read("SHOP_DEGRADE_STAY", "1s", _span_s),
+        "degradation_file": environment.read("SHOP_DEGRADATION_FILE", "off", _or_off(Path)),
     }
     _raise("order", environment)
     return OrderSettings(**settings)  # type: ignore[arg-type]  # None only with a mistake
+
+
+def read_charge_s(values: Mapping[str, str]) -> float:
+    """How many seconds the payment service takes over a charge. Raises SettingsError."""
+    environment = _Environment(values)
+    charge_s = environment.read("SHOP_CHARGE_TIME", "0ms", _span_s)
+    _raise("payment", environment)
+    assert charge_s is not None, "a mistake was raised"
+    return charge_s
 
 
 def _raise(service: str, environment: _Environment) -> None:
@@ -121,6 +154,28 @@ def _span_s(text: str) -> float:
     if found is None:
         raise ValueError("write a number and a unit: 250ms, 2s")
     return float(found.group(1)) * (0.001 if found.group(2) == "ms" else 1.0)
+
+
+def _or_off(convert: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda text: None if _SWITCH.get(text.lower()) is False else convert(text)
+
+
+def _degrade_when(text: str) -> DegradeWhen:
+    found = _DEGRADE.fullmatch(text)
+    parts = [part for part in found.groups() if part is not None] if found else ["", ""]
+    looks_at, neighbour = parts[:2]
+    if neighbour not in NEIGHBOURS:
+        raise ValueError(
+            "write off, breaker NAME OPEN, error-rate NAME 50% 20% or latency NAME 300ms 100ms,"
+            f" with one of {', '.join(NEIGHBOURS)}"
+        )
+    if looks_at == "breaker":
+        # Its own breaker closes again only if it is asked: so the flag falls when trial calls are permitted.
+        return DegradeWhen(looks_at=looks_at, neighbour=neighbour, enter=1.0, leave=0.5 * (neighbour == DEGRADABLE))
+    enter, leave = (float(part) if looks_at == "error-rate" else _span_s(part) * 1000 for part in parts[2:])
+    if not 0 <= leave < enter:
+        raise ValueError(f"it is left at {leave:g}, which must be below {enter:g}, where it is entered")
+    return DegradeWhen(looks_at=looks_at, neighbour=neighbour, enter=enter, leave=leave)
 
 
 def _switch(text: str) -> bool:

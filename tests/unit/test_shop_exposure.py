@@ -17,12 +17,8 @@ class Protections:
         return ""
 
 
-async def ready() -> bool:
-    return True
-
-
 def status(exposed: str, endpoint: str) -> int:
-    actuator = Actuator(Protections(), ready=ready, metrics=list, exposed=exposed)
+    actuator = Actuator(Protections(), metrics=list, exposed=exposed)
     sent = []
 
     async def send(message: dict[str, object]) -> None:

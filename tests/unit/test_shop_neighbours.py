@@ -9,7 +9,6 @@ import pytest
 
 from services.resilience import Registry
 from services.shop.application import Refused, Unavailable
-from services.shop.catalogue import Catalogue
 from services.shop.client import Answer, AnswerTooLate, ConnectionFailed, DeadlinePassed, ServerFailed
 from services.shop.neighbours import Neighbours
 from services.shop.protections import order_defaults
@@ -48,9 +47,8 @@ def run(client, work, *, fallbacks=True, **environment):
             settle_batch=1,
         )
         registry = Registry.from_environment({**NO_WAIT, **environment}, defaults=order_defaults())
-        catalogue = Catalogue(fresh_s=0.0, now_s=time.monotonic)
         enter(Scope(trace=Trace.start(), deadline_s=time.monotonic() + 60))
-        neighbours = Neighbours(settings, client, registry, catalogue)
+        neighbours = Neighbours(settings, client, registry)
         try:
             result = await work(neighbours)
         except Exception as problem:
