@@ -65,8 +65,9 @@ class BreakerCore:
         self._told_slow_rate = False
         self.window = self._new_window()
         if config.initial_state is not _CLOSED:
-            # Where it begins other than CLOSED counts as the first opening: the next one's wait is the second.
-            self.enter(config.initial_state, 1)
+            # Beginning in one of these counts as the first opening: the wait of the next is the second.
+            began_open = config.initial_state in (_OPEN, _HALF_OPEN, State.FORCED_OPEN)
+            self.enter(config.initial_state, 1 if began_open else 0)
 
     # -- admission ---------------------------------------------------------------------------------------------
 
