@@ -191,6 +191,24 @@ def test_the_actuator_tells_what_the_shop_is(shop):
     assert "shop_workers_max 64.0" in metrics
 
 
+def test_a_person_switches_recommendations_off(shop):
+    """While the flag is up orders do without them and say so; afterwards all is as before."""
+
+    def wish(**body):
+        path = "/actuator/degradation/recommendation"
+        return shop.ask("POST", path, body, headers={"content-type": "application/json"})
+
+    posted = wish(level=1, reason="sale")
+    _, headers, without = shop.order()
+    wish(clear=True)
+    order = shop.order()[2]
+
+    assert (posted[0], posted[2]["level"], posted[2]["owner"]) == (200, 1, "manual")
+    assert "recommendation-degraded" in headers["x-fallback"].split(",")
+    assert (without["recommendations"], len(order["recommendations"])) == ([], 3)
+    assert shop.ask("GET", "/actuator/degradation")[2]["degradation"]["recommendation"]["level"] == 0
+
+
 def test_a_service_ends_in_order(shop):
     """SIGTERM is an orderly end: exit status 0, with start and stop in the JSON log."""
     status = shop.stop("recommendation")
