@@ -3,7 +3,8 @@ A pipeline put together by hand, in the order in which its policies are named: t
 
     pipeline = Pipeline.builder("payment").fallback(f).retry(r).circuit_breaker(cb).time_limiter(t).bulkhead(b).build()
 
-Knows which orders are impossible and asks `lint` about those that are merely unwise.
+(In Resilience4j's Decorators the last named is.) Knows which orders are impossible and asks `lint` about those that
+are merely unwise.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ import inspect
 import re
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 import services.resilience as library
-from services.resilience import asgi, event_stream, lint, spring_file, spring_health
+from services.resilience import asgi, event_stream, keys, lint, spring_file, spring_health
 
 MORE = {
     "asgi": (asgi, ("actuator_app", "ActuatorApp", "Report", "Switches", "Protections")),
@@ -129,3 +130,34 @@ def test_every_behaviour_has_a_source(label):
     told = f"{found.__doc__} {sys.modules[found.__module__].__doc__}"
 
     assert SOURCE.search(told), label
+
+
+README = (Path(library.__file__).parent / "README.md").read_text(encoding="utf-8")
+
+
+def rows():
+    """(module, words in backticks, what the last column says) of each row of the README's table of keys."""
+    module = ""
+    for line in README.partition("### Every key")[2].partition("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and not cells[0].startswith(("-", "module")):
+            module = cells[0].strip("`") or module
+            yield module, set(re.findall(r"`(\w+)`", cells[1])), cells[2]
+
+
+@pytest.mark.parametrize("module", keys.MODULES)
+def test_the_readme_names_every_key_and_no_other(module):
+    """A key is supported, accepted with a warning, or ours; each in the table of its module."""
+    spelled = keys.SPELLED.get(module, module)
+    told = {word: said for owner, words, said in rows() if owner in {spelled, "all"} for word in words}
+
+    assert told.keys() == keys.MODULES[module].keys()
+    assert {word for word, said in told.items() if said == "warning"} == told.keys() & keys.NO_EFFECT.keys()
+
+
+@pytest.mark.parametrize(
+    "words", [keys.NO_EFFECT_SECTIONS, keys.NO_EFFECT_MODULES, keys.ASPECT_ORDERS.values(), lint.FINDINGS]
+)
+def test_the_readme_names_what_may_stand_beside_and_every_finding(words):
+    """What is registered is documented."""
+    assert [word for word in words if f"`{word}`" not in README] == []
