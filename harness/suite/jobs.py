@@ -72,12 +72,14 @@ class _Crew:
         """One scenario in a child; waits for its turn to start."""
         self._wait_turn()
         begun = time.monotonic()
-        child = self._start(path)
+        hold, lifeline = os.pipe()  # no Popen pipe: communicate() would close it at once
         try:
+            child = self._start(path, hold)
             output, complaints = child.communicate()
         finally:
-            with self._lock:
-                self._children.discard(child)
+            os.close(lifeline)
+        with self._lock:
+            self._children.discard(child)
         try:
             (told,) = json.loads(output)["scenarios"]
         except (ValueError, KeyError, TypeError):
@@ -110,7 +112,14 @@ class _Crew:
             self._next_s = now_s + wait_s + STAGGER_S
         time.sleep(wait_s)
 
-    def _start(self, path: Path) -> subprocess.Popen[bytes]:
+    def _start(self, path: Path, hold: int) -> subprocess.Popen[bytes]:
+        """Start the runner of one scenario; it lives while the other end of `hold`, which is closed here, is open."""
+        try:
+            return self._popen(path, hold)
+        finally:
+            os.close(hold)
+
+    def _popen(self, path: Path, hold: int) -> subprocess.Popen[bytes]:
         options = self._options
         command = [
             sys.executable, "-m", "harness", "run", str(path), "--json", "--reports", str(options.reports),
@@ -123,7 +132,7 @@ class _Crew:
                 raise KeyboardInterrupt
             child = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE,
+                stdin=hold,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, LIFELINE_VARIABLE: "1"},
