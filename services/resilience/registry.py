@@ -17,6 +17,7 @@ from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import ConfigError, Problem
 from services.resilience.fallback import Fallback, Handler
+from services.resilience.hystrix_config import HystrixSettings
 from services.resilience.keys import MODULES, NO_EFFECT, SPELLED, canonical
 from services.resilience.lint import Finding, lint
 from services.resilience.pipeline import Pipeline, Policy
@@ -50,11 +51,13 @@ class Registry:
     """Policies by module and name; the same object for the same name. Everything declared is made, and checked, at once.
 
     `warnings` holds what was accepted but does nothing, for example a Java exception that has no Python counterpart.
+    `hystrix_keys` are a file's keys under `hystrix`, dotted and checked: `Hystrix(registry.hystrix_keys)` reads them.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
         self.warnings: list[str] = []
+        self.hystrix_keys: dict[str, Any] = {}
         self._settings = settings or Settings()
         self._lock = threading.RLock()
         self._policies: dict[str, dict[str, Any]] = {module: {} for module in MODULES}
@@ -107,7 +110,16 @@ class Registry:
         settings = Settings.read_lines([(line.path, line.value, line.place) for line in ours], environment)
         settings.problems[:0] = found.problems
         settings.warnings += found.warnings
-        return cls(settings, clock)
+        others = [line for line in found.lines if canonical(line.path[0]) == "hystrix" and line.value is not None]
+        settings.places |= {line.key: line.place for line in others}
+        hystrix_keys = {line.key: line.value for line in others}
+        try:
+            HystrixSettings.read(hystrix_keys)
+        except ConfigError as error:
+            settings.problems += error.problems
+        registry = cls(settings, clock)
+        registry.hystrix_keys = hystrix_keys
+        return registry
 
     def circuit_breaker(self, name: str) -> CircuitBreaker:
         """The breaker of that name, made of the default configuration if none is declared."""

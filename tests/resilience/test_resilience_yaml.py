@@ -7,6 +7,7 @@ import builtins
 import pytest
 
 from services.resilience import CallNotPermitted, ConfigError, Registry
+from services.resilience.hystrix_config import HystrixSettings
 from services.resilience.keys import NO_EFFECT
 
 APPLICATION = """\
@@ -111,6 +112,19 @@ def test_an_environment_answers_placeholders_and_overrides_keys(file):
     assert registry.retry("payment").config.max_attempts == 9
 
 
+def test_hystrix_keys_are_kept_for_its_front_end(file):
+    """Checked with the rest of the file; a command's own key over the default's."""
+    text = """\
+hystrix:
+  command:
+    default.execution.isolation.thread.timeoutInMilliseconds: 500
+    getUser: {circuitBreaker: {requestVolumeThreshold: 5}, execution.isolation.strategy: semaphore}
+"""
+    command = HystrixSettings.read(read(file, text).hystrix_keys).command("getUser")
+
+    assert (command.timeout_ms, command.request_volume_threshold, command.isolation) == (500, 5, "SEMAPHORE")
+
+
 def test_without_pyyaml_one_is_told_what_to_install(file, monkeypatch):
     """Everything but from_yaml works without it."""
     real = builtins.__import__
@@ -135,6 +149,7 @@ def test_without_pyyaml_one_is_told_what_to_install(file, monkeypatch):
         ("circuitbreaker", "ignoreClassBindingExceptions", "true"),
         ("circuitbreaker", "ignoreExceptionsPrecedenceEnabled", "true"),
         ("ratelimiter", "subscribe_for_events", "true"),
+        ("thread-pool-bulkhead", "contextPropagators", "com.shop.Trace"),
     ],
 )
 def test_keys_that_mean_nothing_here_are_accepted_with_a_warning(file, module, key, value):
@@ -175,6 +190,8 @@ def configs(*lines):
 
 
 CB, RETRY, BULKHEAD, TIME, RATE = "circuitbreaker", "retry", "bulkhead", "timelimiter", "ratelimiter"
+POOL = "thread-pool-bulkhead"
+HYSTRIX = "hystrix.command.a."
 
 WRONG = [
     # keys
@@ -256,6 +273,14 @@ WRONG = [
     (configs("a: {baseConfig: a}"), 4, "is 'a', which leads back to itself"),
     (configs("a: {slidingWindowSize: 0}"), 4, "is 0, must be at least 1"),
     (configs("payment: {}").replace("baseConfig: a", "baseConfig: payment"), 6, "is 'payment', which leads back to"),
+    (one(POOL, "coreThreadPoolSize: 4", "maxThreadPoolSize: 2"), 5, "is 4, must be at most 2"),
+    (one(POOL, "queueCapacity: -1"), 5, "is -1, must be at least 0"),
+    (one(POOL, "queueSize: 1"), 5, "unknown key 'queueSize' (did you mean 'queueCapacity'?)"),
+    # Hystrix
+    (HYSTRIX + "circuitBreaker.errorThresholdPercentage: 0\n", 1, "is 0, must be above 0 and at most 100"),
+    (HYSTRIX + "circuitBreaker.sleepWindow: 5\n", 1, "did you mean 'circuitBreaker.sleepWindowInMilliseconds'?"),
+    (HYSTRIX + "execution.isolation.strategy: process\n", 1, "is PROCESS, must be one of THREAD, SEMAPHORE"),
+    ("hystrx.command.a.circuitBreaker.enabled: no\n", 1, "unknown key 'hystrx' (did you mean 'hystrix'?)"),
     # placeholders
     (one(RETRY, "maxAttempts: ${ATTEMPTS}"), 5, "names ${ATTEMPTS}, which is neither set nor has a default"),
     (one(RETRY, "maxAttempts: ${ATTEMPTS:many}"), 5, "is 'many', must be a whole number"),
