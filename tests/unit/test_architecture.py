@@ -13,7 +13,7 @@ HARNESS = sorted((ROOT / "harness").rglob("*.py"))
 SERVICES = sorted((ROOT / "services").rglob("*.py"))
 
 DOORS = {"cli", "pytest_plugin", "testing"}
-WORDS = {"errors", "clock", "units", "verdict", "children", "progress"}
+WORDS = {"errors", "clock", "units", "verdict", "children", "progress", "secrets"}
 HANDS = {"topology", "links", "load", "observe"}
 JUDGED = {
     "statistics", "verdict", "journal", "scenario", "faults", "system", "plan", "words", "clock", "units", "errors"
@@ -25,20 +25,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{word: set() for word in WORDS},
     "words": {"units"},
     "faults": {"words", "errors", "units"},
-    "system": {"words", "errors", "units"},
-    "scenario": {"words", "faults", "system", "errors", "units"},
+    "system": {"words", "errors", "units", "secrets"},
+    "scenario": {"words", "faults", "system", "errors", "units", "secrets"},
     "plan": {"scenario", "faults", "system", "words", "errors", "units"},
-    "journal": {"errors", "clock"},
-    "topology": {"system", "children", "errors", "clock", "units"},
+    "journal": {"errors", "clock", "secrets"},
+    "topology": {"system", "children", "errors", "clock", "units", "secrets"},
     "links": {"children", "errors", "clock", "units", "journal"},
-    "load": {"scenario", "system", "children", "words", "errors", "clock", "units", "journal"},
+    "load": {"scenario", "system", "children", "words", "errors", "clock", "units", "journal", "secrets"},
     "observe": {"system", "children", "errors", "clock", "units", "journal"},
     "run": BELOW_RUN,
     "statistics": {"verdict"},
     "receipts": JUDGED,
     "checks": JUDGED | {"receipts"},
     "judge": JUDGED | {"receipts", "checks"},
-    "report": {"verdict", "units", "errors", "journal", "clock", "progress"},
+    "report": {"verdict", "units", "errors", "journal", "clock", "progress", "secrets"},
     "suite": BELOW_SUITE,
     **{door: BELOW_SUITE | {"suite"} for door in DOORS},
     "__main__": {"cli"},  # the command line by another name
