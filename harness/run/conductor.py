@@ -17,7 +17,7 @@ from harness.plan import Plan
 from harness.progress import View
 from harness.run.facts import run_id_of
 from harness.run.options import RunOptions
-from harness.run.session import Session, Setting
+from harness.run.session import PlannedLoad, Session, Setting
 
 TICK_S = 0.05
 SHOW_EVERY_TICKS = 5
@@ -59,7 +59,8 @@ def run_plan(plan: Plan, options: RunOptions, *, view: View, scenario_text: str,
         run_id=run_id, run_dir=run_dir,
     )  # fmt: skip
     sources = frozenset({"bulkhead"} if any(e.promise.check == "bulkhead" for e in plan.scenario.expect) else ())
-    with Session(setting, view=view, clock=clock, sources=sources) as session:
+    planned = PlannedLoad(load=plan.load, profile=plan.profile, duration_s=plan.duration_s)
+    with Session(setting, view=view, clock=clock, sources=sources, planned=planned) as session:
         session.put(
             {
                 "scenario": plan.scenario.model_dump(mode="json", exclude_none=True),
@@ -68,7 +69,6 @@ def run_plan(plan: Plan, options: RunOptions, *, view: View, scenario_text: str,
                 "overrides": list(options.overrides),
             }
         )
-        session.prepare_load(plan.load, plan.profile, plan.duration_s)
         view.say("waiting for the load generator")
         session.begin_load()
         _Walk(plan, session, clock).run()

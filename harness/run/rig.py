@@ -20,6 +20,7 @@ from harness.links.gate_process import GateProcess
 from harness.links.provision import provide_toxiproxy
 from harness.links.toxiproxy import TOXIPROXY_VERSION, ToxiproxyServer
 from harness.run.world import RunWorld
+from harness.secrets import PRIVATE_FOLDER
 from harness.system.layout import Layout, layout_of, rewrite, rewrite_health
 from harness.system.model import System
 from harness.topology.addresses import Block, check_free, claim_block
@@ -40,8 +41,11 @@ class Rig:
         self._block: Block | None = None
         self._parts: list[Callable[[], None]] = []
 
-    def up(self, say: Callable[[str], None]) -> None:
-        """Start everything; returns when every service is ready. Raises SetUpError."""
+    def up(self, say: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None) -> None:
+        """
+        Start everything; returns when every service is ready. Raises SetUpError.
+        meanwhile: called once the addresses are known, before anything is started.
+        """
         binary = provide_toxiproxy(say)
         self._block = claim_block()
         self.layout = layout_of(self._system, self._block.prefix)
@@ -68,6 +72,7 @@ class Rig:
         )  # fmt: skip
         self._parts = [self.topology.down, self.gate.down, self.toxiproxy.down]
         say(f"starting {len(self._system.services)} services behind {len(specs)} links")
+        meanwhile()
         self._start_side_by_side()
 
     def _start_side_by_side(self) -> None:
@@ -125,7 +130,7 @@ class Rig:
 
     def _launches(self) -> dict[str, Launch]:
         data = self._run_dir / "data"
-        data.mkdir(exist_ok=True)
+        data.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
         found = {}
         for name, service in self._system.services.items():
             argv, environment = rewrite(service, self._system, self.layout, self._environment.get(name), data=str(data))

@@ -30,7 +30,10 @@ from harness.run.recorder import Recorder
 from harness.run.rig import Rig
 from harness.run.tally import Tally
 from harness.run.watchdog import Watchdog
+from harness.scenario.masking import masked_facts
 from harness.scenario.model import Load
+from harness.secrets import PRIVATE_FOLDER
+from harness.system.masking import remember
 from harness.system.model import System
 
 START_DELAY_S = 0.25  # between the word "go" and the first arrival
@@ -50,11 +53,24 @@ class Setting:
     run_dir: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLoad:
+    """A load that is known before the system starts, so that its child can start beside it."""
+
+    load: Load
+    profile: str | None
+    duration_s: float | None
+
+
 class Session:
     """Use as a context manager: entering starts everything, leaving takes everything down."""
 
-    def __init__(self, setting: Setting, *, view: View, clock: Clock, sources: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, setting: Setting, *, view: View, clock: Clock, sources: frozenset[str] = frozenset(),
+        planned: PlannedLoad | None = None,
+    ) -> None:  # fmt: skip
         self.setting = setting
+        self._planned = planned
         self.t0_ns: int | None = None
         self._view, self._clock, self._sources = view, clock, sources
         self._undo = ExitStack()
@@ -86,8 +102,9 @@ class Session:
 
     def _up(self) -> None:
         setting, clock = self.setting, self._clock
+        remember(setting.system, setting.environment)
         sweep(self._view.say)  # what a killed run left must not disturb this one
-        setting.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        setting.run_dir.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         watchdog = Watchdog(setting.run_id, setting.run_dir, self._view.say)
         self._undo.callback(watchdog.done)  # last of all: until then it stands by
         watchdog.start()
@@ -105,7 +122,7 @@ class Session:
             spawn=self.leases.spawn, emit=self.recorder.emit, clock=clock,
         )  # fmt: skip
         self._undo.callback(self.rig.down)
-        self.rig.up(self._view.say)
+        self.rig.up(self._view.say, meanwhile=self._prepare_planned)
         self.recorder.put({"versions": {**facts["versions"], **self.rig.versions}})
         self._observe(facts["wall_anchor"])
 
@@ -126,6 +143,10 @@ class Session:
             self._actuators[service.name] = observer
 
     # -- load --------------------------------------------------------------------------------
+
+    def _prepare_planned(self) -> None:
+        if self._planned is not None:
+            self.prepare_load(self._planned.load, self._planned.profile, self._planned.duration_s)
 
     def prepare_load(self, load: Load, profile: str | None, duration_s: float | None) -> None:
         """Start the load child early: importing Locust takes a second."""
@@ -244,8 +265,8 @@ class Session:
         self._how = "finished"
 
     def put(self, facts: Mapping[str, Any]) -> None:
-        """Further facts for the journal's run table."""
-        self.recorder.put(facts)
+        """Further facts for the journal's run table; what of them is secret is masked."""
+        self.recorder.put(masked_facts(facts))
 
     def close(self) -> None:
         """Take everything down; may be called twice, and after a start that failed half-way."""
