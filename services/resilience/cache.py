@@ -10,7 +10,6 @@ Its rules are our own: Resilience4j's cache decorator leaves all of this to a JC
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
@@ -21,6 +20,7 @@ from typing import Generic, NamedTuple, TypeVar
 from services.resilience.breaker_config import any_exception
 from services.resilience.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from services.resilience.events import EventLog
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 K = TypeVar("K", bound=Hashable)
@@ -112,7 +112,7 @@ class Cache(Generic[K, V]):
         self.counts = CacheCounts()
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._flights: dict[K, Future[_Landed[V]]] = {}
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
 
     def __len__(self) -> int:

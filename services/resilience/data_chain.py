@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from services.resilience.cache import Cached
 from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.errors import ConfigError, Problem, ResilienceError
+from services.resilience.locks import fork_safe_lock
 from services.resilience.pipeline import Pipeline, Policy
 from services.resilience.time_limiter import TimeLimiter, TimeLimiterConfig
 
@@ -152,7 +152,7 @@ class DataChain:
         self.default = default
         self.failures = failures
         self.served: Counter[str] = Counter(dict.fromkeys(names, 0))
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     async def call(self, *arguments: Any) -> Answered[Any]:
         """The first answer. Raises SourcesExhausted where there is none and no default, and what is no failure."""

@@ -8,7 +8,6 @@ latency of the calls a breaker sees, or anything of one's own. Ours; Resilience4
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from services.resilience.breaker_config import State
 from services.resilience.clock import NS_PER_MS
 from services.resilience.errors import Problem
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class RecentCalls:
         self.minimum = minimum
         self._clock = breaker.clock
         self._calls: deque[tuple[int, bool, int]] = deque(maxlen=most)
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self.forget = breaker.events.subscribe(self._note, types={"SUCCESS", "ERROR"})
 
     def error_rate(self) -> float | None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from services.resilience.breaker_config import State
 from services.resilience.errors import ConfigError, Problem
+from services.resilience.locks import fork_safe_lock
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Health:
     def __init__(self, indicators: Collection[Indicator] = ()) -> None:
         self._indicators: dict[str, Indicator] = {}
         self._hanging: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         for indicator in indicators:
             self.add(indicator)
 
