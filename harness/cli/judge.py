@@ -58,8 +58,9 @@ def judged(run: Path, scenario_file: Path | None = None) -> RunVerdict:
     if scenario_file is None:
         return judge(run)
     from harness.scenario.file import load_scenario
+    from harness.scenario.masking import as_journalled
 
-    return judge(run, load_scenario(scenario_file).scenario)
+    return judge(run, as_journalled(load_scenario(scenario_file).scenario))
 
 
 def code_of(verdict: RunVerdict) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from harness import __version__
+from harness import __version__, secrets
 from harness.errors import EXIT_BUG, EXIT_PASS, EXIT_WRONG_INPUT, HarnessError, InputError, SetUpError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _bug(error: Exception) -> int:
     import traceback
 
     shown: list[Any] = traceback.format_exception(error, limit=-MOST_FRAMES)
-    print("".join(shown), file=sys.stderr)
+    print(secrets.text("".join(shown)), file=sys.stderr)
     print(
         f"This is a bug in harness {__version__}, not in your files. Please report it with the lines above, the "
         "command you typed and the output of `harness doctor --json`.",

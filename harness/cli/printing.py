@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, InputError
+from harness.secrets import text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,16 +29,16 @@ def problem(error: HarnessError) -> str:
     """A problem as people read it: the message, then the way out."""
     from harness.report.escape import lines
 
-    text = lines(str(error))
-    return f"{text}\n\nhint: {lines(error.hint)}" if error.hint else text
+    message = lines(str(error))
+    return f"{message}\n\nhint: {lines(error.hint)}" if error.hint else message
 
 
 def problem_document(error: HarnessError) -> dict[str, Any]:
     """The same for machines."""
-    found: dict[str, Any] = {"message": str(error), "hint": error.hint, "exit_code": error.exit_code}
+    found: dict[str, Any] = {"message": text(str(error)), "hint": error.hint, "exit_code": error.exit_code}
     if isinstance(error, InputError) and error.mistakes:
         found["mistakes"] = [
-            {"file": str(m.file), "line": m.line, "message": m.message, "hint": m.hint} for m in error.mistakes
+            {"file": str(m.file), "line": m.line, "message": text(m.message), "hint": m.hint} for m in error.mistakes
         ]
     return found
 

@@ -14,6 +14,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.journal.masking import masked
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "events": ("t_ns", "kind", "subject", "data"),
     "requests": (
@@ -45,8 +47,8 @@ class SpoolWriter:
         self._size = 0
 
     def append(self, table: str, values: Sequence[object]) -> None:
-        """Add one row; values follow COLUMNS[table]. JSON columns are already text."""
-        line = json.dumps((table, *values), separators=(",", ":"))
+        """Add one row; values follow COLUMNS[table]. JSON columns are already text. Secrets in it are masked."""
+        line = json.dumps((table, *masked(table, values)), separators=(",", ":"))
         self._lines.append(line)
         self._size += len(line)
         if self._size >= FLUSH_BYTES:

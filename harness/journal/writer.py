@@ -5,6 +5,7 @@ Writes a journal. One process, one thread: the recorder owns the only writer of 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -13,7 +14,9 @@ from typing import Any
 
 from harness.errors import SetUpError
 from harness.journal import FORMAT
+from harness.journal.masking import masked_rows
 from harness.journal.spool import COLUMNS
+from harness.secrets import private_opener, texts
 
 _INSERT = {
     table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # names of our own tables
@@ -26,11 +29,12 @@ class JournalWriter:
 
     def __init__(self, path: Path) -> None:
         try:
+            os.close(private_opener(str(path), os.O_RDWR | os.O_CREAT))  # what SQLite puts beside it is as private
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(files("harness.journal").joinpath("schema.sql").read_text("utf-8"))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise SetUpError(
                 f"cannot write the journal {path}: {error}",
                 hint="is the disk full, or the folder read-only? choose another with --reports DIR",
@@ -42,7 +46,7 @@ class JournalWriter:
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT INTO run (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            [(key, json.dumps(value)) for key, value in facts.items()],
+            [(key, json.dumps(texts(value))) for key, value in facts.items()],
         )
         self._db.execute("COMMIT")
 
@@ -51,7 +55,7 @@ class JournalWriter:
         self._db.execute("BEGIN")
         try:
             for table, rows in batches.items():
-                self._db.executemany(_INSERT[table], rows)
+                self._db.executemany(_INSERT[table], masked_rows(table, rows))
         except BaseException:
             self._db.execute("ROLLBACK")
             raise

@@ -14,7 +14,6 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything else can keep hold of the plain socket, time and ssl
 
-import json  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -35,12 +34,13 @@ from harness.children import ask_for_priority  # noqa: E402
 from harness.clock import NS_PER_S  # noqa: E402
 from harness.errors import HarnessError  # noqa: E402
 from harness.load import person_file  # noqa: E402
-from harness.load.config import LoadConfig  # noqa: E402
+from harness.load.config import read_config  # noqa: E402
 from harness.load.housekeeping import Housekeeping  # noqa: E402
 from harness.load.one_shot import one_shot_sender  # noqa: E402
 from harness.load.schedule import arrivals_ns  # noqa: E402
 from harness.load.self_test import Send, self_test  # noqa: E402
 from harness.load.sender import Sender  # noqa: E402
+from harness.secrets import text  # noqa: E402
 
 SPAWN_LIMIT_S = 30.0
 
@@ -173,7 +173,7 @@ MODELS = {"open": run_open, "closed": run_closed, "file": run_file}
 
 def main(arguments: list[str]) -> None:
     """Read the configuration and run the model it names. Raises HarnessError for what goes wrong before `ready`."""
-    config = LoadConfig.from_json(json.loads(Path(arguments[0]).read_text("utf-8")))
+    config = read_config(Path(arguments[0]))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket for each request in flight
     ask_for_priority()
@@ -186,4 +186,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except HarnessError as error:
-        raise SystemExit(f"load: {error}") from error
+        raise SystemExit(text(f"load: {error}")) from error

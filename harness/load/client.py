@@ -18,9 +18,11 @@ from typing import IO, Any
 from harness.children import Spawn
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError, InputError, SetUpError
-from harness.load.config import LoadConfig, Model
+from harness.load.config import FOLLOWS, LoadConfig, Model
 from harness.load.schedule import pieces_of
 from harness.scenario.model import Load
+from harness.secrets import PRIVATE_FOLDER, private_opener
+from harness.system.masking import masked_profile
 from harness.system.model import Profile
 
 NAME = "load"
@@ -87,14 +89,24 @@ class LoadChild:
         """Start the child and return at once: its imports take about a second. Raises SetUpError."""
         try:
             self._config_file.parent.mkdir(parents=True, exist_ok=True)
-            Path(self._config["spool"]).parent.mkdir(parents=True, exist_ok=True)
-            self._config_file.write_text(json.dumps(self._config, indent=1), "utf-8")
+            Path(self._config["spool"]).parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+            written = self._written()
+            with open(self._config_file, "w", encoding="utf-8", opener=private_opener) as file:
+                json.dump(written, file, indent=1)
         except OSError as error:
             raise SetUpError(f"cannot write {error.filename}: {error.strerror}") from error
         argv = [sys.executable, "-m", "harness.load.child", str(self._config_file)]
         self._process = self._spawn(NAME, argv, log=self._log, pipes=True)
         assert self._process.stdout is not None
         threading.Thread(target=self._hear, args=(self._process.stdout,), name="load-child", daemon=True).start()
+        if FOLLOWS in written:
+            self._order(self._config)
+
+    def _written(self) -> dict[str, Any]:
+        """What the file holds. When that is not all, because some is secret, the whole follows on standard input."""
+        masked = {**self._config, "profile": self._config["profile"] and masked_profile(self._config["profile"])}
+        same = json.dumps(masked) == json.dumps(self._config)
+        return masked if same else {FOLLOWS: True, **masked}
 
     def wait_ready(self, timeout_s: float) -> dict[str, Any]:
         """What the self-test found: {"ok", "calls", "upstream", "wrong"}. Raises HarnessError."""

@@ -1,17 +1,32 @@
 """
 What the load child is told: one JSON file, written by the runner, read by the child.
+
+Secrets stay out of the file: where it would hold some it says so, and the runner sends the whole down the pipe.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from harness.load.schedule import Pattern, Piece
 from harness.system.model import Profile, RequestTemplate
 
+FOLLOWS = "whole_follows"  # in the file: it is masked, and the whole comes as one line of standard input
+
 Model = Literal["open", "closed", "file"]
+
+
+def read_config(path: Path) -> LoadConfig:
+    """The configuration in the file, or the whole of it from standard input, of which nothing else is read."""
+    told = json.loads(path.read_text("utf-8"))
+    if FOLLOWS in told:
+        with open(0, "rb", buffering=0, closefd=False) as standard_input:
+            told = json.loads(standard_input.readline())
+    return LoadConfig.from_json(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

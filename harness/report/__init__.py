@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.errors import SetUpError
 from harness.journal.reader import JournalReader
 from harness.report import junit, markdown, verdict_file
+from harness.secrets import private_opener
 from harness.verdict import RunVerdict
 
 
@@ -22,14 +23,18 @@ def write_reports(run_dir: Path, verdict: RunVerdict, reader: JournalReader) -> 
         markdown.FILE_NAME: markdown.report_markdown(verdict, reader),
         junit.FILE_NAME: junit.junit_xml([verdict]),
     }
-    return [write_file(run_dir / name, text) for name, text in texts.items()]
+    return [write_file(run_dir / name, text, private=True) for name, text in texts.items()]
 
 
-def write_file(path: Path, text: str) -> Path:
-    """Put text at path in one step: a reader sees the old file or the new one, never half. Raises SetUpError."""
+def write_file(path: Path, text: str, *, private: bool = False) -> Path:
+    """
+    Put text at path in one step: a reader sees the old file or the new one, never half. private: only the owner may
+    read it, whatever the umask. Raises SetUpError.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(text, "utf-8")
+        with open(unfinished, "w", encoding="utf-8", opener=private_opener if private else None) as file:
+            file.write(text)
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

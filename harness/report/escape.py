@@ -1,5 +1,5 @@
 """
-What came from outside, made harmless for a terminal, for Markdown and for XML.
+What came from outside, made harmless for a terminal, for Markdown and for XML; secrets in it are masked.
 
 Paths, headers, error texts and log lines are written by the system under test. None of
 them may move a cursor, open a table cell, close a tag or turn the reading direction.
@@ -11,6 +11,8 @@ import json
 import re
 from typing import Any
 
+from harness import secrets
+
 CUT = "..."
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 _LINE_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[=>]|[-+](?:[-+\s]|$)))")
@@ -19,7 +21,7 @@ _BACKTICKS = re.compile(r"`+")
 
 def one_line(text: object, longest: int | None = None) -> str:
     """Text with everything unprintable spelt out (`\\x1b`, `\\n`, `\\u202e`), cut to longest characters."""
-    shown = str(text)
+    shown = secrets.text(str(text))
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else _spelt(c) for c in shown)
     if longest is not None and len(shown) > longest:
@@ -29,7 +31,9 @@ def one_line(text: object, longest: int | None = None) -> str:
 
 def lines(text: object) -> str:
     """Like one_line, but line ends and tabs stay what they are. Fit for XML 1.0 as well."""
-    return "\n".join("\t".join(one_line(part) for part in line.split("\t")) for line in str(text).splitlines())
+    return "\n".join(
+        "\t".join(one_line(part) for part in line.split("\t")) for line in secrets.text(str(text)).splitlines()
+    )
 
 
 def _spelt(character: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from harness import __version__
 from harness.errors import InputError
+from harness.secrets import texts
 from harness.verdict import CheckResult, Receipt, RunVerdict, Verdict
 
 FORMAT = 1
@@ -30,7 +31,7 @@ def document(verdict: RunVerdict) -> dict[str, Any]:
     Numbers that JSON cannot hold become null: an open end of an interval, a value nobody could measure.
     """
     fields = {field.name: getattr(verdict, field.name) for field in dataclasses.fields(verdict)}
-    return {"format": FORMAT, "harness": __version__, **{name: _plain(item) for name, item in fields.items()}}
+    return {"format": FORMAT, "harness": __version__, **{name: texts(_plain(item)) for name, item in fields.items()}}
 
 
 def dump_verdict(verdict: RunVerdict) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness import __version__
 from harness.clock import Clock
+from harness.system.masking import masked_system
 from harness.system.model import System
 
 _PACKAGES = ("locust", "geventhttpclient", "uvloop", "httptools", "starlette", "uvicorn", "aiohttp")
@@ -32,7 +33,7 @@ def run_facts(run_id: str, system: System, seed: int, clock: Clock) -> dict[str,
     return {
         "run": run_id,
         "harness": __version__,
-        "system": system.to_json(),
+        "system": masked_system(system),
         "seed": seed,
         "versions": _versions(),
         "machine": {

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from harness import secrets
 from harness.children import RUN_VARIABLE
 from harness.errors import SetUpError
 from harness.topology.tree import Identity, identity_of
@@ -64,7 +65,7 @@ class Leases:
 
     def lease(self, kind: str, subject: str, undo_text: str) -> Lease:
         """Write down that something is about to be done, and how it is undone; returns once that is on the disk."""
-        return self._intend({"kind": kind, "subject": subject, "undo": undo_text})
+        return self._intend({"kind": kind, "subject": subject, "undo": secrets.text(undo_text)})
 
     def spawn(
         self,
@@ -78,7 +79,9 @@ class Leases:
     ) -> subprocess.Popen[bytes]:
         """Start a child as harness.children.Spawn says; lines go to disk before it and after it."""
         self.reap()
-        lease = self._intend({"kind": "process", "subject": name, "argv": list(argv), "undo": "kill its process tree"})
+        lease = self._intend(
+            {"kind": "process", "subject": name, "argv": secrets.fields(argv), "undo": "kill its process tree"}
+        )
         try:
             child = self._start(argv, {**os.environ, **(env or {}), RUN_VARIABLE: self._run_id}, cwd, log, pipes)
         except (OSError, ValueError) as error:
@@ -106,6 +109,7 @@ class Leases:
                 env=environment,
                 cwd=cwd,
                 start_new_session=True,
+                umask=secrets.PRIVATE_UMASK,  # what it leaves in the run's folder is our owner's alone, too
             )
         finally:
             if output is not None:
@@ -197,4 +201,4 @@ def _unstarted(
         reason, hint = f"there is no program {program!r}", "is it installed, and on PATH?"
     elif number in (errno.EACCES, errno.ENOEXEC):
         hint = f"may {program!r} be executed? try: chmod +x {program}"
-    return SetUpError(f"cannot start {name}: {reason} (command: {' '.join(argv)})", hint=hint)
+    return SetUpError(f"cannot start {name}: {reason} (command: {' '.join(secrets.fields(argv))})", hint=hint)

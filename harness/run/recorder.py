@@ -22,6 +22,7 @@ from harness.errors import SetUpError
 from harness.journal import FILE_NAME, SPOOL_FOLDER
 from harness.journal.spool import SpoolReader
 from harness.journal.writer import JournalWriter
+from harness.secrets import PRIVATE_FOLDER
 
 BATCH_PERIOD_S = 0.2
 OPENING_LIMIT_S = 10.0
@@ -50,7 +51,7 @@ class Recorder:
     def start(self) -> None:
         """Create the journal. Raises SetUpError when it cannot be written."""
         try:
-            self.spool_dir.mkdir(parents=True, exist_ok=True)
+            self.spool_dir.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         except OSError as error:
             raise SetUpError(f"cannot write {self.spool_dir}: {error.strerror}") from error
         self._thread.start()

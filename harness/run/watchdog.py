@@ -25,6 +25,7 @@ from harness.children import RUN_VARIABLE
 from harness.errors import HarnessError, SetUpError
 from harness.run import registry
 from harness.run.leases import FILE_NAME, started
+from harness.secrets import private_opener
 from harness.topology.tree import Identity, identity_of, kill_until_gone, lineage, tagged
 
 LOG_NAME = "watchdog.log"
@@ -92,7 +93,7 @@ class Watchdog:
     def _launch(self, entry: Path) -> subprocess.Popen[bytes]:
         package_home = str(Path(__file__).resolve().parents[2])
         paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
-        with (self._run_dir / LOG_NAME).open("ab") as log:
+        with open(self._run_dir / LOG_NAME, "ab", opener=private_opener) as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "harness.run.watchdog", str(self._run_dir.resolve()), self._run_id,
                  str(os.getpid()), str(entry)],

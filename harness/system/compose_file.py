@@ -20,9 +20,9 @@ from harness.errors import InputError, Mistake
 from harness.system.compose_words import ComposeService, SystemWords
 from harness.system.cross_check import cross_check, ring_of
 from harness.system.document import Document, Where, read_document
-from harness.system.interpolation import interpolate
+from harness.system.interpolation import Unset, interpolate
 from harness.system.links import read_links
-from harness.system.mistakes import Finding, findings
+from harness.system.mistakes import Finding, findings, stands_secret
 from harness.system.model import (
     DATA_VARIABLE,
     HealthCheck,
@@ -254,7 +254,8 @@ class _Reader:
         try:
             return interpolate(value, self._environment)
         except ValueError as error:
-            self._wrong(where, str(error))
+            secret = stands_secret(where) and not isinstance(error, Unset)
+            self._wrong(where, "its value cannot be read; write $$ for a dollar" if secret else str(error))
             return ""
 
     def _valid(self, model: type[M], data: Any, where: Where) -> M | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from harness.secrets import MASK, is_secret_name
 from harness.system.document import Where, did_you_mean
 
 LONGEST_SHOWN = 60
@@ -33,6 +34,12 @@ def shown(value: Any) -> str:
     """A value as it is quoted in a message, cut when long."""
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+def stands_secret(where: Where) -> bool:
+    """Whether the value at a place must not be quoted: the last name on the way to it looks secret."""
+    names = [part for part in where if isinstance(part, str)]
+    return bool(names) and is_secret_name(names[-1])
 
 
 def path_text(where: Where) -> str:
@@ -84,7 +91,8 @@ def _holds(value: Any, part: str | int) -> bool:
 
 def _finding(where: Where, errors: list[ErrorDetails], data: Any, model: type[BaseModel], below: Where) -> Finding:
     one = errors[0]
-    kind, value, context = one["type"], one["input"], one.get("ctx", {})
+    kind, context = one["type"], one.get("ctx", {})
+    value = MASK if stands_secret(below + where) else one["input"]
     place = path_text(below + where) or "the file"
     full = below + where
     owner = _owner(model, one["loc"])
@@ -102,7 +110,7 @@ def _finding(where: Where, errors: list[ErrorDetails], data: Any, model: type[Ba
         message = f"{place} is {shown(value)}, must be {' or '.join(dict.fromkeys(_wanted(e) for e in errors))}"
     elif kind == "value_error":
         said = str(context.get("error", one["msg"]))
-        message = f"{place}: {said}"
+        message = f"{place}: {said}" if value is one["input"] else f"{place} is {MASK}, which cannot be used"
     elif kind in {"literal_error", "enum"}:
         message = f"{place} is {shown(value)}, must be one of {context['expected']}"
         hint = did_you_mean(str(value), _literals(str(context["expected"])))

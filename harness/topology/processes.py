@@ -19,6 +19,7 @@ import psutil
 from harness.children import Emit, Spawn
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError, SetUpError
+from harness.secrets import PRIVATE_FOLDER, fields, private_opener
 from harness.system.model import System
 from harness.topology.base import Launch
 from harness.topology.life import KILL_LIMIT_S, SERVICE_VARIABLE, Life, code_text
@@ -299,7 +300,7 @@ class ProcessTopology:
         self.poll()
         if life.service in self._one_shots:
             self._emit("service.exited", life.service, life.facts(unexpected=True))
-        command = " ".join(self._commands[life.service].argv)
+        command = " ".join(fields(self._commands[life.service].argv))
         lines = last_lines(self._log(life.service), life.log_offset, LOG_LINES)
         return SetUpError(
             f"{life.service} ended while starting, {code_text(life.process.returncode)}, after {after_s:.1f} s "
@@ -363,7 +364,7 @@ class ProcessTopology:
         """Begin a new section in the service's log; returns where its own lines begin."""
         self._starts[service] = self._starts.get(service, 0) + 1
         try:
-            with log.open("a", encoding="utf-8") as file:
+            with open(log, "a", encoding="utf-8", opener=private_opener) as file:
                 file.write(f"=== start {self._starts[service]} of {service} ===\n")
         except OSError as error:
             raise _unwritable(log, error) from error
@@ -371,7 +372,7 @@ class ProcessTopology:
 
     def _make_logs(self) -> None:
         try:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         except OSError as error:
             raise _unwritable(self._logs, error) from error
 

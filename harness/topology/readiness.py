@@ -17,6 +17,7 @@ from typing import Protocol
 
 from harness.children import Spawn
 from harness.errors import SetUpError
+from harness.secrets import fields
 from harness.system.model import HealthCheck, Service
 from harness.topology.base import Launch
 
@@ -81,7 +82,7 @@ class CommandProbe:
     def __init__(self, service: str, health: HealthCheck, launch: Launch, spawn: Spawn, log: Path) -> None:
         self._service, self._health, self._launch, self._spawn, self._log = service, health, launch, spawn, log
         self._argv = ("/bin/sh", "-c", " ".join(health.test)) if health.shell else with_our_python(health.test)
-        self.awaited = f"the health check {' '.join(health.test)!r} to end with 0"
+        self.awaited = f"the health check {' '.join(fields(health.test))!r} to end with 0"
 
     def __call__(self) -> str | None:
         offset = log_end(self._log)

@@ -13,6 +13,7 @@ from report_samples import check, run_verdict, write_journal
 
 from harness.cli.main import main
 from harness.report.verdict_file import load_verdict
+from harness.scenario.model import Scenario
 from harness.verdict import RunVerdict, Verdict
 
 
@@ -85,10 +86,15 @@ def test_machines_get_the_verdict(fake: FakeJudge, run: Path, capsys: pytest.Cap
 
 def test_other_promises_are_handed_to_the_judge(fake: FakeJudge, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--scenario reads the edited file and judges the old journal by it."""
-    monkeypatch.setattr("harness.scenario.file.load_scenario", lambda path: SimpleNamespace(scenario=f"edited {path}"))
+    words = {"system": "x.yaml", "load": {"arrivals": "1/s"}, "timeline": [{"steady": "1s"}]}
+    promise = {"availability": {"at_least": "99%", "of": "GET /x?token=abc-12345"}}
+    edited = Scenario.model_validate({"name": "edited", **words, "expect": [promise]})
+    monkeypatch.setattr("harness.scenario.file.load_scenario", lambda path: SimpleNamespace(scenario=edited))
     main(["judge", str(run), "--scenario", "new.yaml"])
 
-    assert fake.asked == [(run, "edited new.yaml")]
+    [(judged, scenario)] = fake.asked
+    assert (judged, scenario.name) == (run, "edited")
+    assert scenario.expect[0].promise.of == "GET /x?token=(masked)"  # as its journal has it
 
 
 def test_reports_are_made_anew_beside_the_journal(
