@@ -145,20 +145,26 @@ class ThreadPoolBulkhead:
     async def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Await fn(...): a coroutine function in a place of its own, any other function in a thread.
 
+        What such a function returns is awaited on the event loop, if it can be, in the place that its thread had.
         Raises BulkheadFull. Cancellation ends a coroutine; a thread cannot be ended and keeps its place.
-        A plain function that returns a coroutine is a mistake (TypeError): nobody could say when its place is free.
         """
         if _is_async(fn):
             return await (self._in_place(fn, *args, **kwargs) if self.config.enabled else fn(*args, **kwargs))
         if not self.config.enabled:
             return fn(*args, **kwargs)
-        work = _Work(self, functools.partial(_plain, fn, *args, **kwargs))
+        work = _Work(self, functools.partial(fn, *args, **kwargs), awaits=True)
         future = self._submit(work)
         try:
-            return await asyncio.wrap_future(future)
+            answer = await asyncio.wrap_future(future)
         except BaseException:
             self._give_up(work)
             raise
+        if not work.is_held:
+            return answer
+        try:
+            return await answer
+        finally:
+            self.leave(work.place)
 
     def close(self, wait_s: float = 5.0) -> bool:
         """Refuse new calls, let those queued run, and wait for their end; False if that takes longer than wait_s."""
@@ -237,6 +243,8 @@ class ThreadPoolBulkhead:
             with self._lock:
                 if work.place is None and work in self._admission.queue:
                     self._admission.withdraw(work)
+        elif work.abandon():
+            self.leave(work.place)
 
     # -- threads; the lock is held -----------------------------------------------------------------------------------
 
@@ -286,11 +294,18 @@ class ThreadPoolBulkhead:
 
 
 class _Work:
-    """A function that is to run in a thread, and the future of its answer."""
+    """A function that is to run in a thread, and the future of its answer.
 
-    __slots__ = ("_context", "_fn", "_pool", "future", "place")
+    With `awaits`, an answer that is itself to be awaited holds the place (`is_held`) for whoever waits for the future.
+    """
 
-    def __init__(self, pool: ThreadPoolBulkhead, fn: Callable[[], Any]) -> None:
+    __slots__ = ("_abandoned", "_awaits", "_context", "_fn", "_handing", "_pool", "future", "is_held", "place")
+
+    def __init__(self, pool: ThreadPoolBulkhead, fn: Callable[[], Any], *, awaits: bool = False) -> None:
+        self.is_held = False
+        self._abandoned = False
+        self._awaits = awaits
+        self._handing = threading.Lock()
         self.place: Place | None = None
         self.future: Future[Any] = Future()
         self._pool = pool
@@ -316,8 +331,28 @@ class _Work:
             future.set_exception(error)
             del self, future  # the exception's traceback leads here: no cycle
         else:
+            if self._awaits and inspect.isawaitable(answer) and self._hold(answer):
+                return
             pool.leave(place)
             future.set_result(answer)
+
+    def abandon(self) -> bool:
+        """Nobody waits for the answer any more. True if it holds the place, which is then to be left."""
+        with self._handing:
+            self._abandoned = True
+            if self.is_held:
+                _close(self.future.result())
+            return self.is_held
+
+    def _hold(self, answer: Any) -> bool:
+        with self._handing:
+            self.is_held = not self._abandoned
+            if not self.is_held:
+                _close(answer)
+            else:
+                # Told under the lock: who abandons what is held finds the answer there.
+                self.future.set_result(answer)
+            return self.is_held
 
     def fail(self, error: RuntimeError) -> bool:
         """It could not be started: tell so to who waits. True: the place is free."""
@@ -361,12 +396,9 @@ def _is_async(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
-def _plain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    answer = fn(*args, **kwargs)
+def _close(answer: Any) -> None:
     if inspect.iscoroutine(answer):
-        answer.close()
-        raise TypeError(f"{fn!r} returned a coroutine from a thread; pass the coroutine function itself")
-    return answer
+        answer.close()  # or Python complains that it was never awaited
 
 
 _pools: weakref.WeakSet[ThreadPoolBulkhead] = weakref.WeakSet()

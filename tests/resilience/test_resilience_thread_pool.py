@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from services.resilience import BulkheadFull, ConfigError, ManualClock, Registry
+from services.resilience import BulkheadFull, ConfigError, ManualClock, Pipeline, Registry
 from services.resilience.clock import NS_PER_MS
 from services.resilience.pool_admission import Admission, Offer
 from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead, ThreadPoolBulkheadConfig
@@ -253,22 +253,78 @@ def test_cancelled_in_the_instant_of_its_turn_a_coroutine_passes_the_place_on():
 
 
 def test_functions_run_in_threads_of_the_pool_without_blocking_the_loop():
-    """`await call(function)` goes to a thread; a function that returns a coroutine is told what is wrong."""
+    """`await call(function)` goes to a thread."""
 
     async def scenario():
         one = pool(core=1, most=1, queue=1)
-
-        async def fetch():
-            return 1
-
-        with pytest.raises(TypeError, match="pass the coroutine function itself"):
-            await one.call(lambda: fetch())  # noqa: PLW0108
         return await one.call(lambda: threading.current_thread().name), one
 
     name, one = asyncio.run(scenario())
 
     assert name == "bulkhead-pool"
     assert one.close(LIMIT_S)
+
+
+def test_what_a_function_returns_is_awaited_in_the_same_place():
+    """A plain function around a coroutine keeps its place until the coroutine has ended."""
+
+    async def scenario():
+        one, gate = pool(core=1, most=1, queue=0), asyncio.Event()
+
+        async def fetch():
+            entered.set()
+            await gate.wait()
+            return 5
+
+        entered = asyncio.Event()
+        task = asyncio.create_task(one.call(lambda: fetch()))  # noqa: PLW0108  # hides what kind of function it is
+        await entered.wait()
+        with pytest.raises(BulkheadFull):
+            await one.call(fetch)
+        gate.set()
+        return await task, one
+
+    answer, one = asyncio.run(scenario())
+
+    assert answer == 5
+    assert ["CALL_PERMITTED", "CALL_REJECTED", "CALL_FINISHED"] == types(one)
+    assert one.metrics.active_thread_count == 0
+    assert one.close(LIMIT_S)
+
+
+@pytest.mark.parametrize("moment", ["thread", "held", "awaited"])
+def test_a_returned_coroutine_gives_its_place_back_whenever_it_is_cancelled(moment):
+    """In the thread, between thread and loop, or on the loop: nothing stays taken, no coroutine unawaited."""
+
+    async def scenario():
+        one, gate, started = pool(core=1, most=1, queue=0), threading.Event(), threading.Event()
+        entered = asyncio.Event()
+
+        async def fetch():
+            entered.set()
+            await asyncio.Event().wait()
+
+        def work():
+            started.set()
+            gate.wait(LIMIT_S)
+            return fetch()
+
+        task = asyncio.create_task(one.call(work))
+        await asyncio.to_thread(started.wait, LIMIT_S)
+        if moment == "held":
+            gate.set()
+            threads = [one for one in threading.enumerate() if one.name == "bulkhead-pool"]
+            threads[0].join(0.05)  # blocks the loop: what the thread hands over meanwhile cannot be taken
+        elif moment == "awaited":
+            gate.set()
+            await entered.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        gate.set()
+        assert await asyncio.to_thread(one.close, LIMIT_S)
+        return one
+
+    assert types(asyncio.run(scenario())) == ["CALL_PERMITTED", "CALL_FINISHED"]
 
 
 def test_a_place_stays_taken_until_the_abandoned_work_ends():
@@ -405,3 +461,19 @@ def test_a_declared_pool_is_seen_wherever_bulkheads_are():
 
 async def _five():
     return 5
+
+
+def test_a_pool_may_stand_outside_of_other_stages():
+    """A fallback inside the pool answers for coroutines as for functions."""
+    one = pool()
+    pipeline = Pipeline.builder().bulkhead(one).fallback(lambda error, value: (type(error), value)).build()
+
+    async def fetch(value):
+        raise LookupError(value)
+
+    def fetch_sync(value):
+        raise LookupError(value)
+
+    assert asyncio.run(pipeline.call(fetch, 3)) == (LookupError, 3)
+    assert pipeline.call_sync(fetch_sync, 4) == (LookupError, 4)
+    assert one.close(LIMIT_S)
