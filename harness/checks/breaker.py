@@ -284,16 +284,14 @@ def _refused(word: _Word, window: Window) -> int:
 def _failure_rate(answers: Answers, promise: Breaker, evidence: Evidence, window: Window) -> None:
     client, _, name = promise.on.partition("->")
     least = promise.failure_rate_at_least or 0.0
-    sql = """
-        SELECT t_ns, data FROM app_events WHERE service = ? AND source = 'circuitbreaker' AND name = ?
-        AND type IN ('FAILURE_RATE_EXCEEDED', 'STATE_TRANSITION') ORDER BY t_ns
-    """
-    for t_ns, text in evidence.reader.rows(sql, (client, name)):
-        rate = _rate(json.loads(text).get("failureRate"))
-        if rate is not None and window.holds(t_ns):
+    sql = "SELECT t_ns, data FROM probes WHERE observer = 'actuator' AND subject = ? AND ok ORDER BY t_ns"
+    for t_ns, text in evidence.reader.rows(sql, (client,)):
+        data = json.loads(text)
+        rate = _rate(data.get("failure_rates", {}).get(name))
+        if rate is not None and data.get("breakers", {}).get(name) == "OPEN" and window.holds(t_ns):
             answers.hold(rate >= least, f"it opened at a failure rate of {percent(rate)}, {percent(least)} promised")
             return
-    answers.add(Verdict.INCONCLUSIVE, "no event says at which failure rate it opened")
+    answers.add(Verdict.INCONCLUSIVE, "no look at it while it was open says at which failure rate it opened")
 
 
 def _rate(value: Any) -> float | None:

@@ -72,7 +72,14 @@ class ActuatorObserver:
         except (NoAnswer, KeyError, TypeError) as error:
             self._probe(0, {"error": str(error)})
             return
-        self._probe(1, {"breakers": self._states(breakers), "not_permitted": self._refused(breakers)})
+        self._probe(
+            1,
+            {
+                "breakers": self._states(breakers),
+                "not_permitted": self._refused(breakers),
+                "failure_rates": self._rates(breakers),
+            },
+        )
 
     def _states(self, breakers: Any) -> dict[str, str]:
         return {name: str(b.get("state")) for name, b in breakers.items()} if isinstance(breakers, Mapping) else {}
@@ -81,6 +88,12 @@ class ActuatorObserver:
         if not isinstance(breakers, Mapping):
             return {}
         return {name: int(b.get("notPermittedCalls") or 0) for name, b in breakers.items()}
+
+    def _rates(self, breakers: Any) -> dict[str, str]:
+        """Failure rates as the service writes them: `50.0%`, `-1.0%` for none. An open breaker shows the rate it opened at."""
+        if not isinstance(breakers, Mapping):
+            return {}
+        return {name: str(b["failureRate"]) for name, b in breakers.items() if b.get("failureRate") is not None}
 
     def _probe(self, ok: int, data: dict[str, Any]) -> None:
         self._add("probes", (self._clock.now_ns(), "actuator", self._service, ok, json.dumps(data)))

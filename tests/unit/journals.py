@@ -209,7 +209,12 @@ class Run:
         self, second: float, state: str = "CLOSED", *, refused: int = 0, service: str = "order", ok: int = 1
     ) -> Run:
         """One look at the actuator of a service."""
-        data = {"breakers": {"payment": state}, "not_permitted": {"payment": refused}}
+        rate = {"OPEN": "60.0%", "CLOSED": "0.0%"}.get(state, "-1.0%")
+        data = {
+            "breakers": {"payment": state},
+            "not_permitted": {"payment": refused},
+            "failure_rates": {"payment": rate},
+        }
         self.add("probes", at(second), "actuator", service, ok, json.dumps(data))
         return self
 

@@ -211,7 +211,8 @@ LIFE = (
         ({"stays": "closed"}, FAIL),
         ({"calls_while_open_at_most": 0}, PASS),
         ({"not_permitted_at_least": 5}, FAIL),
-        ({"failure_rate_at_least": "50%"}, INCONCLUSIVE),
+        ({"failure_rate_at_least": "50%"}, PASS),
+        ({"failure_rate_at_least": "70%"}, FAIL),
     ],
 )
 def test_breaker(tmp_path, promise, expected):
