@@ -80,6 +80,7 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         from harness.progress import Silent
+        from harness.report.escape import lines
         from harness.report.plain import plain_text
         from harness.run.options import from_pytest
         from harness.suite import run_one
@@ -88,8 +89,8 @@ class ScenarioItem(pytest.Item):
         result = run_one(self.path, from_pytest(self.config.getoption), Silent())
         self.config.stash[RESULTS].append(result)
         if result.error is not None:
-            hint = f"\n    hint: {result.error.hint}" if result.error.hint else ""
-            raise ScenarioFailed(f"{result.error}{hint}")
+            hint = f"\n    hint: {lines(result.error.hint)}" if result.error.hint else ""
+            raise ScenarioFailed(f"{lines(result.error)}{hint}")
         assert result.verdict is not None
         if result.verdict.as_declared:
             return

@@ -20,6 +20,7 @@ def arguments(parser: Parser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
+    from harness.report.escape import one_line
     from harness.run.clean import sweep
 
     undone: list[str] = []
@@ -27,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
     def say(line: str) -> None:
         undone.append(line)
         if not options.json:
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{one_line(line)}\n")
 
     sweep(say)
     if options.json:

@@ -25,6 +25,7 @@ def arguments(parser: Parser) -> None:
 def main(options: argparse.Namespace) -> int:
     from harness.journal.reader import JournalReader
     from harness.report import write_reports
+    from harness.report.escape import one_line
 
     verdict = judged(options.run)
     with JournalReader(options.run) as reader:
@@ -33,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"verdict": verdict.verdict.value, "written": [str(path) for path in written]})
     else:
-        sys.stdout.writelines(f"{path}\n" for path in written)
+        sys.stdout.writelines(f"{one_line(path)}\n" for path in written)
     return EXIT_PASS
 
 

@@ -156,6 +156,7 @@ def document(result: Result) -> dict[str, Any]:
 
 
 def _show(finished: list[Result], options: argparse.Namespace) -> None:
+    from harness.report.escape import one_line
     from harness.report.terminal import show_run, show_suite
 
     if options.junit:
@@ -169,7 +170,7 @@ def _show(finished: list[Result], options: argparse.Namespace) -> None:
             show_run(out, one.verdict, _report(one))
             out.print()
         elif one.error is not None:
-            out.print(f"ERROR  {one.scenario}\n{problem(one.error)}\n", soft_wrap=True)
+            out.print(f"ERROR  {one_line(one.scenario)}\n{problem(one.error)}\n", soft_wrap=True)
     if not alone:
         show_suite(out, [_row(one) for one in finished])
 

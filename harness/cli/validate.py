@@ -27,6 +27,7 @@ def arguments(parser: Parser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     from harness import suite
+    from harness.report.escape import one_line
 
     codes: set[int] = set()
     files: list[dict[str, Any]] = []
@@ -41,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
         else:
             files.append({"path": str(path), "ok": True, "scenario": name})
             if not options.json:
-                sys.stdout.write(f"ok  {path}  {name}\n")
+                sys.stdout.write(f"ok  {one_line(path)}  {name}\n")
     code = min(codes, default=EXIT_PASS)  # wrong input before what is missing, as in a suite
     if options.json:
         print_json({"exit_code": code, "files": files})

@@ -9,10 +9,20 @@ The gate and the Toxiproxy code share this one description and nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal
 
 Address = tuple[str, int]
 Protocol = Literal["auto", "http", "raw"]
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine can reach it: what steers a run listens nowhere else."""
+    try:
+        return ip_address(address[0]).is_loopback
+    except ValueError:
+        return False
+
 
 PROTOCOLS: tuple[Protocol, ...] = ("auto", "http", "raw")
 

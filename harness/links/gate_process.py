@@ -18,6 +18,7 @@ from harness.journal import SPOOL_FOLDER
 from harness.links.base import Address, LinkSpec
 from harness.links.gate.config import write_config
 from harness.links.gate_client import GateClient, GateError
+from harness.secrets import PRIVATE_FOLDER
 
 READY_LIMIT_S = 20.0
 END_LIMIT_S = 5.0
@@ -36,7 +37,7 @@ class GateProcess:
     def up(self) -> None:
         """Start it; returns when every link listens."""
         config = self._run_dir / "gate.json"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         write_config(
             config, token=self._token, control=self._control, links=self._links,
             spool=self._run_dir / SPOOL_FOLDER / "gate.jsonl",

@@ -26,8 +26,9 @@ from toxiproxy.api import APIConsumer
 from harness.children import Spawn
 from harness.clock import NS_PER_S, Clock, SystemClock
 from harness.errors import HarnessError, SetUpError
-from harness.links.base import Address, LinkSpec
+from harness.links.base import Address, LinkSpec, is_loopback
 from harness.links.provision import TOXIPROXY_VERSION
+from harness.secrets import PRIVATE_FOLDER
 
 __all__ = ["TOXIPROXY_VERSION", "ToxiproxyServer", "proxy_name"]
 
@@ -140,10 +141,12 @@ class ToxiproxyServer:
     def up(self) -> None:
         """Start it, see that it is ours and of the right version, make the proxies. Raises SetUpError."""
         try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._log.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         except OSError as error:
             raise SetUpError(f"cannot write {self._log}: {error.strerror}") from error
         host, port = self._api
+        if not is_loopback(self._api):  # its API asks nobody for a token
+            raise SetUpError(f"Toxiproxy's API must listen on a loopback address; {host} is none")
         argv = [str(self._binary), "-host", host, "-port", str(port)]
         self._connection = _Connection(self._api)
         # Its default is to log every connection and every lock it takes.

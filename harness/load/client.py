@@ -21,7 +21,7 @@ from harness.errors import HarnessError, InputError, SetUpError
 from harness.load.config import FOLLOWS, LoadConfig, Model
 from harness.load.schedule import pieces_of
 from harness.scenario.model import Load
-from harness.secrets import PRIVATE_FOLDER, private_opener
+from harness.secrets import PRIVATE_FOLDER, private_opener, text
 from harness.system.masking import masked_profile
 from harness.system.model import Profile
 
@@ -202,5 +202,5 @@ class LoadChild:
             lines = self._log.read_text("utf-8", "replace").splitlines()
         except OSError:
             return ""
-        shown = "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
+        shown = "\n".join(f"    {text(line)}" for line in lines[-LAST_LINES:])
         return f"; its last lines ({self._log}):\n{shown}" if lines else ""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from harness.children import Spawn
 from harness.errors import SetUpError
-from harness.secrets import fields
+from harness.secrets import fields, text
 from harness.system.model import HealthCheck, Service
 from harness.topology.base import Launch
 
@@ -156,7 +156,9 @@ def not_ready(service: str, awaited: str, waited_s: float, answer: str | None, l
 
 def log_text(lines: list[str]) -> str:
     """The last lines of a log as the end of a message."""
-    return "\n  last log lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else "\n  its log is empty"
+    return (
+        "\n  last log lines:\n" + "\n".join(f"    {text(line)}" for line in lines) if lines else "\n  its log is empty"
+    )
 
 
 def _network_words(error: Exception) -> str:

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"scenario", "faults", "system", "words", "errors", "units"},
     "journal": {"errors", "clock", "secrets"},
     "topology": {"system", "children", "errors", "clock", "units", "secrets"},
-    "links": {"children", "errors", "clock", "units", "journal"},
+    "links": {"children", "errors", "clock", "units", "journal", "secrets"},
     "load": {"scenario", "system", "children", "words", "errors", "clock", "units", "journal", "secrets"},
     "observe": {"system", "children", "errors", "clock", "units", "journal"},
     "run": BELOW_RUN,

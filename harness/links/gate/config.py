@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SetUpError
-from harness.links.base import PROTOCOLS, Address, LinkSpec, Protocol
+from harness.links.base import PROTOCOLS, Address, LinkSpec, Protocol, is_loopback
+from harness.secrets import private_opener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +52,8 @@ def write_config(
     text = json.dumps(
         {"token": token, "control": control, "spool": str(spool), "lifeline": lifeline, "links": entries}, indent=1
     )
-    path.touch(mode=0o600)
-    path.write_text(text, "utf-8")
+    with open(path, "w", encoding="utf-8", opener=private_opener) as file:
+        file.write(text)
 
 
 def read_config(path: Path) -> GateConfig:
@@ -71,6 +72,13 @@ def read_config(path: Path) -> GateConfig:
         raise SetUpError(f"cannot read the gate's configuration {path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise SetUpError(f"{path} is no configuration of the gate: {type(error).__name__}: {error}") from error
+    if not is_loopback(config.control):
+        host, port = config.control
+        raise SetUpError(
+            f"{path}: control is {host}:{port}, which others could reach", hint="a loopback address, such as 127.0.0.1"
+        )
+    if not config.token:
+        raise SetUpError(f"{path}: the token is empty; anybody on this machine could steer the gate")
     names = [link.name for link in links]
     if len(set(names)) < len(names):
         raise SetUpError(f"{path}: a link is named twice in {names}")

@@ -20,6 +20,7 @@ from harness.links.gate.faults import FaultSpec, FaultSpecError
 from harness.links.gate.link import Link
 
 LONGEST_LINE_BYTES = 1024 * 1024
+TOKEN_LIMIT_S = 5.0  # who has not shown the token by then has no business here
 
 
 class Controlled(Protocol):
@@ -57,12 +58,12 @@ class ControlServer:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if self._token_is_right(await reader.readline()):
+            if self._token_is_right(await asyncio.wait_for(reader.readline(), TOKEN_LIMIT_S)):
                 while line := await reader.readline():
                     writer.write(json.dumps(self._answer(line)).encode() + b"\n")
                     await writer.drain()
         except (OSError, ValueError):
-            pass  # the other end is gone, or its line has no end: nobody to tell
+            pass  # the other end is gone or says nothing, or its line has no end: nobody to tell
         finally:
             writer.close()
 
