@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.resilience.breaker_config import CircuitBreakerConfig, State, TransitionToOpen, WindowType
-from services.resilience.call_times import CallTimes
+from services.resilience.call_times import Call, CallTimes
 from services.resilience.clock import NS_PER_MS, NS_PER_S, Clock, Timer
 from services.resilience.errors import IllegalStateTransition
 from services.resilience.rates import least_count, rate_percent, reaches, to_float32
@@ -46,7 +46,7 @@ class BreakerCore:
         self.config = config
         self.clock = clock
         self._append = events.append
-        self._append_successes = events.append_successes
+        self._append_all = events.append_all
         self._guarded = guarded
         self.successful = CallTimes()
         self.failed = CallTimes()
@@ -118,14 +118,14 @@ class BreakerCore:
         if self.window.record(outcome | SLOW if duration_ns > self.slow_ns else outcome, now_ns):
             self._decide(now_ns)  # else no total has changed, so no verdict has
 
-    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
-        """Take in calls, (now_ns, duration_ns) each, that were quick and went well. As `record` would one by one."""
+    def record_successes(self, calls: Sequence[Call]) -> None:
+        """Take in calls that were quick and went well. As `record` would one by one."""
         if self.success_decides_nothing():
             self.successful.add_all(calls)
-            self._append_successes(calls)
+            self._append_all(calls)
             self.window.record_successes(calls)
         else:
-            for now_ns, duration_ns in calls:
+            for _, now_ns, duration_ns in calls:
                 self.record(SUCCEEDED, duration_ns, self.window.not_before(now_ns))
 
     def success_decides_nothing(self) -> bool:

@@ -3,6 +3,9 @@ The semaphore bulkhead: at most so many calls at once, and a bounded, fair wait 
 
 Resilience4j's SemaphoreBulkhead (R4J: bulkhead/internal/SemaphoreBulkhead.java). Threads and tasks of several event
 loops may share one bulkhead and queue in one line: a place that becomes free is handed to the oldest waiter.
+
+A free place is an item in a list: taking and giving back is one pop and one append, without the lock while nobody
+stands in line.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import BulkheadFull
 from services.resilience.events import EventLog
-from services.resilience.locks import fork_safe_lock
+from services.resilience.locks import fork_safe_lock, renewed_in_child
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -63,20 +66,30 @@ class Bulkhead:
         self.config = config or BulkheadConfig()
         self.clock: Clock = clock or SystemClock()
         self._lock = fork_safe_lock()
-        self._available = self.config.max_concurrent_calls
+        self._never_used = self.config.max_concurrent_calls
+        self._given_back: list[None] = []
         self._line: deque[_Waiter] = deque()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+        renewed_in_child(self)
 
     @property
     def available_concurrent_calls(self) -> int:
         """How many more calls would be let in now."""
-        return self._available
+        return self._never_used + len(self._given_back)
+
+    def renew_in_child(self) -> None:
+        """After a fork all places are free: the other threads' calls go on in the parent, not here."""
+        self._never_used = self.config.max_concurrent_calls
+        self._given_back.clear()
+        self._line.clear()
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) in a place of its own. Raises BulkheadFull."""
         if not self.config.enabled:
             return await fn(*args, **kwargs)
-        await self.acquire()
+        if not self._try_now():
+            await self._wait_in_line()
+            self._tell("CALL_PERMITTED")
         try:
             return await fn(*args, **kwargs)
         finally:
@@ -106,32 +119,44 @@ class Bulkhead:
 
     def finish(self) -> None:
         """Give the place back after a call, told as CALL_FINISHED."""
-        with self._lock:
-            self._free()
-            self.events.append("CALL_FINISHED", self.clock.now_ns())
-        if self.events.outbox:
-            self.events.deliver()
+        self.events.note("CALL_FINISHED")  # first, or the next call might seem to be inside together with this one
+        self.release()
 
     def release(self) -> None:
         """Give the place back, silently: the call never took place."""
-        with self._lock:
-            self._free()
-
-    def _free(self) -> None:
+        self._given_back.append(None)
         if self._line:
-            self._hand_over(self._line.popleft())
-        else:
-            self._available += 1
+            self._serve_line()
 
     def _try_now(self) -> bool:
-        with self._lock:
-            if self._available <= 0:
+        if self._line:  # who came before goes in before
+            return False
+        try:
+            self._given_back.pop()
+        except IndexError:
+            if not self._try_new_place():
                 return False
-            self._available -= 1
-            self.events.append("CALL_PERMITTED", self.clock.now_ns())
-        if self.events.outbox:
-            self.events.deliver()
+        self.events.note("CALL_PERMITTED")
         return True
+
+    def _try_new_place(self) -> bool:
+        with self._lock:
+            return self._take()
+
+    def _take(self) -> bool:
+        """Take a place if there is one. The lock is held; those who pop without it are reckoned with."""
+        try:
+            self._given_back.pop()
+        except IndexError:
+            if self._never_used <= 0:
+                return False
+            self._never_used -= 1
+        return True
+
+    def _serve_line(self) -> None:
+        with self._lock:
+            while self._line and self._take():
+                self._hand_over(self._line.popleft())
 
     async def _wait_in_line(self) -> None:
         came_ns = self.clock.now_ns()
@@ -176,11 +201,12 @@ class Bulkhead:
     def _join(self, wake: Callable[[], object]) -> _Waiter | None:
         """Stand in line; None if a place became free meanwhile and is taken."""
         with self._lock:
-            if self._available > 0:
-                self._available -= 1
-                return None
             waiter = _Waiter(wake)
             self._line.append(waiter)
+            # Who gives a place back looks for a line after that: so one of the two of us sees the other.
+            if self._line[0] is waiter and self._take():
+                self._line.remove(waiter)
+                return None
             return waiter
 
     def _leave(self, waiter: _Waiter) -> bool:
@@ -195,7 +221,7 @@ class Bulkhead:
         try:
             waiter.wake()
         except RuntimeError:  # its event loop is closed: nobody is waiting there any more
-            self._free()
+            self._given_back.append(None)
 
     def _refuse(self, came_ns: int) -> None:
         self.events.publish("CALL_REJECTED", duration_ns=self.clock.now_ns() - came_ns)

@@ -7,12 +7,15 @@ slow call does not stand for ever.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from services.resilience.clock import NS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Call: TypeAlias = tuple[str, int, int]
+"""A call that ended: the event's type, when, and after how long. Times in nanoseconds."""
 
 _SPAN_NS = 60 * NS_PER_S
 
@@ -40,13 +43,13 @@ class CallTimes:
         if duration_ns > self._max_ns:  # noqa: PLR1730  # max() costs a call in every protected call
             self._max_ns = duration_ns
 
-    def add_all(self, calls: Sequence[tuple[int, int]]) -> None:
-        """Take in calls, (now_ns, duration_ns) each, at least one, in the order in which they ended."""
-        if self._since_ns is None or calls[-1][0] - self._since_ns >= _SPAN_NS:
-            for now_ns, duration_ns in calls:
+    def add_all(self, calls: Sequence[Call]) -> None:
+        """Take in calls, at least one, in the order in which they ended."""
+        if self._since_ns is None or calls[-1][1] - self._since_ns >= _SPAN_NS:
+            for _, now_ns, duration_ns in calls:
                 self.add(duration_ns, now_ns)
         else:
-            durations_ns = [duration_ns for _, duration_ns in calls]
+            durations_ns = [duration_ns for _, _, duration_ns in calls]
             self.count += len(calls)
             self.total_ns += sum(durations_ns)
             self._max_ns = max(self._max_ns, *durations_ns)

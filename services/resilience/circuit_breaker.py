@@ -20,7 +20,7 @@ from services.resilience.breaker_core import BreakerCore
 from services.resilience.clock import NS_PER_MS, Clock, SystemClock
 from services.resilience.decorating import decorated
 from services.resilience.errors import CallNotPermitted, ResultRecordedAsFailure
-from services.resilience.events import EventLog, error_text
+from services.resilience.events import NOTED_MAX, EventLog, error_text
 from services.resilience.locks import fork_safe_lock
 from services.resilience.rates import NO_RATE, rate_percent
 from services.resilience.windows import FAILED, SUCCEEDED
@@ -28,7 +28,7 @@ from services.resilience.windows import FAILED, SUCCEEDED
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from services.resilience.call_times import CallTimes
+    from services.resilience.call_times import Call, CallTimes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,8 +45,6 @@ EVENT_TYPES = (
 )
 
 _CLOSED = State.CLOSED
-_NOTED_MAX = 256
-"""So many calls may wait to be taken in: 30 kB, and less than 0.1 ms for the call that finds the list full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ class CircuitBreaker:
         self._now_ns = self.clock.now_ns
         self._lock = fork_safe_lock()
         self._calm = False
-        self._noted: list[tuple[int, int]] = []
+        self._noted: list[Call] = []
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size, self._catch_up)
         self._core = BreakerCore(name, self.config, self.clock, self.events, self._guarded)
         self._slow_ns = self._core.slow_ns
@@ -145,8 +143,8 @@ class CircuitBreaker:
         ended_ns = self._now_ns()
         if self._calm and (duration_ns := ended_ns - started_ns) <= self._slow_ns:
             noted = self._noted
-            noted.append((ended_ns, duration_ns))
-            if len(noted) >= _NOTED_MAX:
+            noted.append(("SUCCESS", ended_ns, duration_ns))
+            if len(noted) >= NOTED_MAX:
                 self._take_in()
         else:
             self.on_result(ended_ns - started_ns, result)
@@ -165,8 +163,8 @@ class CircuitBreaker:
         ended_ns = self._now_ns()
         if self._calm and (duration_ns := ended_ns - started_ns) <= self._slow_ns:
             noted = self._noted
-            noted.append((ended_ns, duration_ns))
-            if len(noted) >= _NOTED_MAX:
+            noted.append(("SUCCESS", ended_ns, duration_ns))
+            if len(noted) >= NOTED_MAX:
                 self._take_in()
         else:
             self.on_result(ended_ns - started_ns, result)
@@ -234,8 +232,8 @@ class CircuitBreaker:
     def on_success(self, duration_ns: int) -> None:
         """A call ended well after duration_ns."""
         if self._calm and duration_ns <= self._slow_ns:
-            self._noted.append((self._now_ns(), duration_ns))
-            if len(self._noted) >= _NOTED_MAX:
+            self._noted.append(("SUCCESS", self._now_ns(), duration_ns))
+            if len(self._noted) >= NOTED_MAX:
                 self._take_in()
             return
         with self._lock:

@@ -41,6 +41,12 @@ class Event(NamedTuple):
     wait_ms: int | None
 
 
+Noted: TypeAlias = tuple[str, int, int | None]
+"""An event to be numbered later: its type, when it was, and how long it took if it took any time."""
+
+NOTED_MAX = 256
+"""So many may wait: 30 kB, and less than 0.1 ms for the call that finds the list full."""
+
 _Raw: TypeAlias = tuple[int, str, int, int, int | None, str | None, Detail, int | None]
 
 
@@ -61,10 +67,11 @@ class EventLog:
     `append` is called with the policy's lock held, `deliver` after it was let go: consumers are other people's
     code. Consumers of all events come before those of some types; one that raises is logged and the rest do not
     see that event (R4J: core/EventProcessor.java). `outbox` is empty when there is nothing to deliver.
-    `catch_up` is called with the lock held before anybody looks, for a policy that tells some events late.
+    `catch_up` is called with the lock held before anybody looks, for a policy that tells some events late. `note` needs
+    no lock: what it notes is numbered before anything else is done or looked at.
     """
 
-    __slots__ = ("_catch_up", "_clock", "_consumers", "_lock", "_ring", "_sequence", "_wall_ns", "outbox")
+    __slots__ = ("_catch_up", "_clock", "_consumers", "_lock", "_noted", "_ring", "_sequence", "_wall_ns", "outbox")
 
     def __init__(
         self, clock: Clock, lock: threading.Lock, size: int = 100, catch_up: Callable[[], object] = lambda: None
@@ -75,6 +82,7 @@ class EventLog:
         self._lock = lock
         self._ring: deque[_Raw] = deque(maxlen=size)
         self._sequence = 0
+        self._noted: list[Noted] = []
         self._consumers: tuple[tuple[frozenset[str] | None, Callable[[Event], object]], ...] = ()
         self.outbox: deque[_Raw] = deque()
 
@@ -82,7 +90,7 @@ class EventLog:
     def sequence(self) -> int:
         """The number of the latest event, 0 before the first."""
         with self._lock:
-            self._catch_up()
+            self._settle()
             return self._sequence
 
     @property
@@ -94,7 +102,7 @@ class EventLog:
     def overwritten(self) -> int:
         """How many events the ring no longer holds."""
         with self._lock:
-            self._catch_up()
+            self._settle()
             return self._sequence - len(self._ring)
 
     def append(  # noqa: PLR0917  # by position, it is called in every protected call
@@ -107,27 +115,51 @@ class EventLog:
         wait_ms: int | None = None,
     ) -> None:
         """Note one event. The caller holds the lock."""
+        if self._noted:
+            self._number_noted()
         self._sequence = sequence = self._sequence + 1
         event = (sequence, kind, now_ns, self._wall_ns(), duration_ns, error, detail, wait_ms)
         self._ring.append(event)
         if self._consumers:
             self.outbox.append(event)
 
-    def append_successes(self, calls: Sequence[tuple[int, int]]) -> None:
-        """Note SUCCESS for calls, (now_ns, duration_ns) each, of a while ago. The caller holds the lock."""
+    def append_all(self, noted: Sequence[Noted]) -> None:
+        """Note events of a while ago, in their order. The caller holds the lock."""
         if not self._consumers:  # what the ring would not hold anyway is not made
-            self._sequence += max(len(calls) - (self._ring.maxlen or 0), 0)
-            calls = calls[-(self._ring.maxlen or 0) :]
+            self._sequence += max(len(noted) - (self._ring.maxlen or 0), 0)
+            noted = noted[-(self._ring.maxlen or 0) :]
         wall_ahead_ns = self._wall_ns() - self._clock.now_ns()
         first = self._sequence + 1
         events: list[_Raw] = [
-            (sequence, "SUCCESS", now_ns, now_ns + wall_ahead_ns, duration_ns, None, None, None)
-            for sequence, (now_ns, duration_ns) in enumerate(calls, first)
+            (sequence, kind, now_ns, now_ns + wall_ahead_ns, duration_ns, None, None, None)
+            for sequence, (kind, now_ns, duration_ns) in enumerate(noted, first)
         ]
         self._sequence += len(events)
         self._ring.extend(events)
         if self._consumers:
             self.outbox.extend(events)
+
+    def note(self, kind: str) -> None:
+        """Note an event that nothing hangs on, at little cost. The caller holds no lock."""
+        if self._consumers:
+            self.publish(kind)
+            return
+        noted = self._noted
+        noted.append((kind, self._clock.now_ns(), None))
+        if len(noted) >= NOTED_MAX:
+            with self._lock:
+                self._number_noted()
+
+    def _number_noted(self) -> None:
+        count = len(self._noted)  # another thread may append meanwhile: that is for the next time
+        noted = self._noted[:count]
+        del self._noted[:count]
+        self.append_all(noted)
+
+    def _settle(self) -> None:
+        self._catch_up()
+        if self._noted:
+            self._number_noted()
 
     def publish(
         self,
@@ -167,7 +199,7 @@ class EventLog:
         """
         entry = (None if types is None else frozenset(types), consumer)
         with self._lock:
-            self._catch_up()
+            self._settle()
             everything = [one for one in (*self._consumers, entry) if one[0] is None]
             some = [one for one in (*self._consumers, entry) if one[0] is not None]
             self._consumers = (*everything, *some)
@@ -181,6 +213,6 @@ class EventLog:
     def snapshot(self) -> list[Event]:
         """What the ring holds, oldest first."""
         with self._lock:
-            self._catch_up()
+            self._settle()
             raw = list(self._ring)
         return [Event(*event) for event in raw]

@@ -24,6 +24,7 @@ from services.resilience.windows import FAILED, SUCCEEDED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from services.resilience.call_times import Call
     from services.resilience.events import EventLog
     from services.resilience.hystrix_config import HystrixCommandProperties
 
@@ -51,7 +52,7 @@ class BucketWindow:
         self._open_failed += outcome & FAILED
         return True
 
-    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
+    def record_successes(self, calls: Sequence[Call]) -> None:
         self.latest = SUCCEEDED
         self._open_calls += len(calls)
 

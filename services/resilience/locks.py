@@ -12,10 +12,20 @@ import os
 import threading
 import time
 import weakref
+from typing import Protocol
 
 LONGEST_WAIT_S = 1.0
 """How long all locks together may hold up a fork."""
 
+
+class Renewable(Protocol):
+    """What has to begin anew in a forked child, because it counts what other threads are doing."""
+
+    def renew_in_child(self) -> None:
+        """The forking thread is the only one now; all locks are free."""
+
+
+_renewable: weakref.WeakSet[Renewable] = weakref.WeakSet()
 _inner: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
 _outer: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
 _taken: list[threading.Lock] = []
@@ -29,6 +39,12 @@ def fork_safe_lock(*, inner: bool = False) -> threading.Lock:
     with _making:
         (_inner if inner else _outer).add(lock)
     return lock
+
+
+def renewed_in_child(owner: Renewable) -> None:
+    """Have owner.renew_in_child() called in every forked child, for as long as the owner lives."""
+    with _making:
+        _renewable.add(owner)
 
 
 def _all() -> list[threading.Lock]:
@@ -52,6 +68,8 @@ def _after_in_child() -> None:
     for lock in _all():
         if lock.locked():
             lock.release()
+    for owner in list(_renewable):
+        owner.renew_in_child()
 
 
 if hasattr(os, "register_at_fork"):

@@ -34,6 +34,14 @@ _PROTECTED_BY = "__protected_by__"
 """Where a decorated function keeps its pipeline, so that retries around retries are noticed."""
 
 
+async def _await_it(fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+    return await fn(*args, **kwargs)
+
+
+def _call_it(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    return fn(*args, **kwargs)
+
+
 class Pipeline:
     """Policies around a call, the first of `policies` outermost. Made by Registry.pipeline, by `builder`, or by hand.
 
@@ -51,8 +59,12 @@ class Pipeline:
         self.policies = tuple(policies)
         self.fallback = fallback if isinstance(fallback, Fallback) or fallback is None else Fallback(fallback)
         # Each policy calls its first argument with the rest: so a chain of them is a list of arguments.
-        self._chain = tuple(self._call_of(place) for place in range(len(self.policies)))
-        self._chain_sync = tuple(self._call_sync_of(place) for place in range(len(self.policies)))
+        chain = tuple(self._call_of(place) for place in range(len(self.policies)))
+        chain_sync = tuple(self._call_sync_of(place) for place in range(len(self.policies)))
+        self._run: Callable[..., Awaitable[Any]] = functools.partial(chain[0], *chain[1:]) if chain else _await_it
+        self._run_sync: Callable[..., Any] = (
+            functools.partial(chain_sync[0], *chain_sync[1:]) if chain_sync else _call_it
+        )
         self.inner: tuple[Pipeline, ...] = ()
         self.protects_sync = False
 
@@ -86,20 +98,18 @@ class Pipeline:
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) under all policies. Raises what fn or a policy raises, unless a fallback answers for it."""
-        chain: tuple[Any, ...] = (*self._chain, fn)
         if self.fallback is None:
-            result: T = await chain[0](*chain[1:], *args, **kwargs)
+            result: T = await self._run(fn, *args, **kwargs)
         else:
-            result = await self.fallback.call(chain[0], len(chain) - 1, *chain[1:], *args, **kwargs)
+            result = await self.fallback.call(self._run, 1, fn, *args, **kwargs)
         return result
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call fn(...) under all policies. As `call`, without an event loop."""
-        chain: tuple[Any, ...] = (*self._chain_sync, fn)
         if self.fallback is None:
-            result: T = chain[0](*chain[1:], *args, **kwargs)
+            result: T = self._run_sync(fn, *args, **kwargs)
         else:
-            result = self.fallback.call_sync(chain[0], len(chain) - 1, *chain[1:], *args, **kwargs)
+            result = self.fallback.call_sync(self._run_sync, 1, fn, *args, **kwargs)
         return result
 
     @overload

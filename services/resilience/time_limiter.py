@@ -23,6 +23,7 @@ from services.resilience.deadline import limit, restore
 from services.resilience.errors import TimeLimitExceeded
 from services.resilience.events import EventLog
 from services.resilience.locks import fork_safe_lock
+from services.resilience.task_limits import TaskLimits
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class TimeLimiter:
         self.abandoned = 0
         self._lock = fork_safe_lock()
         self._running: set[asyncio.Future[Any]] = set()
+        self._limits = TaskLimits(self.timeout_s)
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
 
     @property
@@ -119,6 +121,23 @@ class TimeLimiter:
         return result
 
     async def _await_or_cancel(self, work: Awaitable[T], limit_s: float) -> T:
+        if limit_s < self._limits.limit_s:
+            return await self._await_or_cancel_early(work, limit_s)
+        limits = self._limits.here()
+        limited = limits.enter()
+        try:
+            return await work
+        except asyncio.CancelledError as error:
+            if limited.expired and limited.take_back():
+                raise TimeLimitExceeded(self.name, limit_s) from error
+            raise
+        finally:
+            limits.leave(limited)
+            if limited.expired:  # the work ended otherwise, cancelled or not
+                limited.take_back()
+
+    async def _await_or_cancel_early(self, work: Awaitable[T], limit_s: float) -> T:
+        """Under a deadline shorter than the limit: with a timer of its own."""
         try:
             async with asyncio.timeout(limit_s) as timeout:
                 return await work
@@ -190,6 +209,6 @@ class TimeLimiter:
             else:
                 self.counts.failed += 1
         if error is None:
-            self.events.publish("SUCCESS")
+            self.events.note("SUCCESS")
         else:
             self.events.publish("TIMEOUT" if timeout else "ERROR", None if timeout else error)

@@ -15,6 +15,8 @@ from services.resilience.clock import NS_PER_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from services.resilience.call_times import Call
+
 SUCCEEDED = 0
 FAILED = 1
 SLOW = 2
@@ -32,8 +34,8 @@ class Window(Protocol):
     def record(self, outcome: int, now_ns: int) -> bool:
         """Take in one call; False if no total has changed by it."""
 
-    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
-        """Take in calls, (now_ns, duration_ns) each, that were neither failed nor slow."""
+    def record_successes(self, calls: Sequence[Call]) -> None:
+        """Take in calls that were neither failed nor slow."""
 
     def not_before(self, now_ns: int) -> int:
         """now_ns, or the earliest time that the window still takes in without going back."""
@@ -70,7 +72,7 @@ class CountWindow:
             self._add(outcome, 1)
         return True
 
-    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
+    def record_successes(self, calls: Sequence[Call]) -> None:
         if self.failed or self.slow:
             for _ in calls[-self._size :]:  # more would go round
                 self.record(SUCCEEDED, 0)
@@ -124,12 +126,12 @@ class TimeWindow:
                 self.slow_failed += 1
         return True
 
-    def record_successes(self, calls: Sequence[tuple[int, int]]) -> None:
-        if calls[-1][0] // NS_PER_S == self._head_s:
+    def record_successes(self, calls: Sequence[Call]) -> None:
+        if calls[-1][1] // NS_PER_S == self._head_s:
             self._buckets[self._head][0] += len(calls)
             self.calls += len(calls)
         else:
-            for now_ns, _ in calls:
+            for _, now_ns, _ in calls:
                 self.record(SUCCEEDED, self.not_before(now_ns))
 
     def not_before(self, now_ns: int) -> int:
