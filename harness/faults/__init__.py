@@ -11,6 +11,7 @@ from harness.faults.kill import Kill
 from harness.faults.latency import Latency
 from harness.faults.limit_data import LimitData
 from harness.faults.pause import Pause
+from harness.faults.request import Request
 from harness.faults.reset_peer import ResetPeer
 from harness.faults.restart import Restart
 from harness.faults.slicer import Slicer
@@ -26,5 +27,6 @@ FAULTS: dict[str, type[Fault]] = {
         Down,
         Status, Delay, Abort,
         Kill, Stop, Pause, Restart,
+        Request,
     )
 }  # fmt: skip

@@ -46,6 +46,9 @@ class World(Protocol):
 
     def resume(self, service: str) -> None: ...
 
+    def request(self, service: str, method: str, path: str, body: dict[str, Any]) -> None:
+        """Send body as JSON to the service's own address; an answer outside 200 to 299 is an error."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -56,12 +59,13 @@ class Mark:
     by "ending":  exchanges end in one of endings
     by "process": the service's process is gone, frozen or another one (no wire needed)
     by "close":   connections are closed delay_ms later than before; exchanges look the same
+    by "answer":  the service answered yes (no wire needed)
     `share_known` False: which exchanges are hit depends on their size, so any of them is evidence and share an upper bound.
     `methods` and `path` (a glob): only exchanges that match can be hit; share is of those.
     `counted` says how many exchanges at most are meant to be hit (first N); None: all that share covers.
     """
 
-    by: Literal["delay", "status", "ending", "process", "close"]
+    by: Literal["delay", "status", "ending", "process", "close", "answer"]
     share: float = 1.0
     delay_ms: int | None = None
     statuses: frozenset[int] = frozenset()

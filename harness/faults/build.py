@@ -8,7 +8,7 @@ be raises InputError with the value and what would be right.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +22,7 @@ from harness.faults.kill import Kill
 from harness.faults.latency import Latency
 from harness.faults.limit_data import LimitData
 from harness.faults.pause import Pause
+from harness.faults.request import Request
 from harness.faults.reset_peer import ResetPeer
 from harness.faults.restart import Restart
 from harness.faults.slicer import Slicer
@@ -175,3 +176,10 @@ def pause(service: str) -> Pause:
 def restart(service: str, *, signal: str = "term") -> Restart:
     """End service and start it again at once."""
     return _made(Restart, service=service, signal=signal)
+
+
+def request(
+    service: str, path: str, *, json: Mapping[str, Any], undo: Mapping[str, Any], method: str = "POST"
+) -> Request:
+    """Send json to service as its operator would; undo takes it back."""
+    return _made(Request, service=service, method=method, path=path, json=dict(json), undo=dict(undo))

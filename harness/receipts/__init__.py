@@ -9,10 +9,19 @@ from harness.receipts.fault import judge_fault
 from harness.receipts.journal import judge_journal
 from harness.receipts.load import judge_load
 from harness.receipts.observer import judge_observers
+from harness.receipts.operator import judge_request
 from harness.receipts.process import judge_process
 from harness.receipts.steady_state import judge_steady_state
 from harness.scenario.model import Scenario
 from harness.verdict import Receipt
+
+JUDGES = {  # by the family of the fault
+    "toxic": judge_fault,
+    "proxy": judge_fault,
+    "http": judge_fault,
+    "process": judge_process,
+    "operator": judge_request,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +37,7 @@ def collect(record: Record, promised: Scenario) -> Receipts:
     found = [judge_journal(record), judge_load(record, promised)]
     spans: dict[str, FaultSpan] = {}
     for calls in record.faults.values():
-        judge = judge_process if calls.fault.acts_on == "service" else judge_fault
-        receipt, span = judge(record, calls)
+        receipt, span = JUDGES[calls.fault.family](record, calls)
         found.append(receipt)
         if span is not None:
             spans[calls.name] = span

@@ -162,7 +162,7 @@ class Record:
         if down_ns is not None:
             spans.append((down_ns, FOREVER_NS))
         for calls in self.faults.values():
-            if calls.fault.acts_on == "service" and calls.fault.target == service and calls.injecting_ns is not None:
+            if calls.fault.family == "process" and calls.fault.target == service and calls.injecting_ns is not None:
                 until_ns = calls.healed_ns if calls.fault.undoable else calls.injected_ns
                 spans += [(calls.injecting_ns, until_ns or FOREVER_NS)]
         return spans

@@ -67,8 +67,8 @@ class Rig:
             clock=self._clock,
         )
         self.world = RunWorld(
-            toxiproxy=self.toxiproxy, gate=self.gate.client, topology=self.topology, seed=self._seed,
-            clock=self._clock,
+            toxiproxy=self.toxiproxy, gate=self.gate.client, topology=self.topology,
+            address=self.service_address, emit=self._emit, seed=self._seed, clock=self._clock,
         )  # fmt: skip
         self._parts = [self.topology.down, self.gate.down, self.toxiproxy.down]
         say(f"starting {len(self._system.services)} services behind {len(specs)} links")

@@ -256,7 +256,10 @@ class Session:
         with self._lock:
             still_on = sorted(self._faults_on)
         for name in still_on:
-            self.heal(name)
+            try:
+                self.heal(name)
+            except HarnessError as error:  # its receipt will say so
+                self.recorder.emit("fault.failed", name, {"error": str(error)})
         for ledger in self.setting.system.ledgers:
             read_ledger(
                 ledger, self.rig.service_address(ledger.service),

@@ -4,24 +4,34 @@ What faults ask for, answered by the parts of a rig: Toxiproxy, the gate, the to
 
 from __future__ import annotations
 
+import http.client
+import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
+from harness.children import Emit
 from harness.clock import NS_PER_S, Clock
+from harness.errors import HarnessError
 from harness.links.gate_client import GateClient
 from harness.links.toxiproxy import ToxiproxyServer
 from harness.topology.processes import ProcessTopology
 
 GATE_FAULT_LIFE_S = 3600.0  # a gate fault that nobody takes back goes inert by itself
+REQUEST_LIMIT_S = 5.0  # longest silence of a service that an operator's request bears
+MOST_SAID = 300  # bytes of a refusal that are told
 
 
 class RunWorld:
     """The World of one run (see faults/base.py)."""
 
     def __init__(
-        self, *, toxiproxy: ToxiproxyServer, gate: GateClient, topology: ProcessTopology, seed: int, clock: Clock
-    ) -> None:
+        self, *, toxiproxy: ToxiproxyServer, gate: GateClient, topology: ProcessTopology,
+        address: Callable[[str], tuple[str, int]], emit: Emit, seed: int, clock: Clock,
+    ) -> None:  # fmt: skip
+        """address: where a service itself listens, past its links."""
         self._toxiproxy, self._gate, self._topology = toxiproxy, gate, topology
+        self._address, self._emit = address, emit
         self._seed = seed
         self._clock = clock
 
@@ -61,3 +71,26 @@ class RunWorld:
 
     def resume(self, service: str) -> None:
         self._topology.resume(service)
+
+    def request(self, service: str, method: str, path: str, body: dict[str, Any]) -> None:
+        status = send_json(self._address(service), method, path, body)
+        self._emit("service.answered", service, {"method": method, "path": path, "status": status})
+
+
+def send_json(address: tuple[str, int], method: str, path: str, body: dict[str, Any]) -> int:
+    """One request on a connection of its own; the status of the answer. Raises HarnessError if it is no yes."""
+    host, port = address
+    connection = http.client.HTTPConnection(host, port, timeout=REQUEST_LIMIT_S)
+    what = f"{method} http://{host}:{port}{path}"
+    try:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        connection.request(method, path, json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = answer.read(MOST_SAID).decode(errors="replace")
+    except (http.client.HTTPException, OSError) as error:
+        raise HarnessError(f"{what} was not answered: {error or type(error).__name__}") from error
+    finally:
+        connection.close()
+    if not 200 <= answer.status < 300:
+        raise HarnessError(f"{what} was answered with status {answer.status}, not with 200 to 299: {said}")
+    return answer.status

@@ -39,6 +39,7 @@ def masked_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = secrets.texts(step)
     fault = step.get("fault")
-    if isinstance(fault, Mapping) and isinstance(fault.get("headers"), Mapping):
-        found["fault"]["headers"] = secrets.fields(fault["headers"])
+    for part in ("headers", "json", "undo"):
+        if isinstance(fault, Mapping) and isinstance(fault.get(part), Mapping):
+            found["fault"][part] = secrets.fields(fault[part])
     return found

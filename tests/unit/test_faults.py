@@ -90,6 +90,7 @@ def test_a_fault_survives_being_written_down(kind):
         ("stop", [("stop", "user")]),
         ("pause", [("pause", "user")]),
         ("restart", [("kill", "user"), ("start", "user")]),
+        ("request", [("request", "order", "POST", "/actuator/degradation/recommendation", {"level": 1})]),
     ],
 )  # fmt: skip
 def test_injecting_asks_for_the_deed_in_its_doers_units(kind, asked):
@@ -111,6 +112,7 @@ def test_injecting_asks_for_the_deed_in_its_doers_units(kind, asked):
         ("stop", [("start", "user")]),
         ("pause", [("resume", "user")]),
         ("restart", []),
+        ("request", [("request", "order", "POST", "/actuator/degradation/recommendation", {"level": 0})]),
     ],
 )
 def test_healing_takes_back_what_was_done(kind, asked):
@@ -129,6 +131,7 @@ def test_what_must_be_seen_of_a_fault_is_said_beforehand(kind):
     mark = fault.mark()
 
     needed = {"status": mark.statuses, "ending": mark.endings, "delay": True, "process": True, "close": mark.delay_ms}
+    needed["answer"] = True
     assert needed[mark.by]
     assert 0 < mark.share <= 1
     assert fault.target in fault.describe()
@@ -160,6 +163,7 @@ def test_python_and_yaml_make_the_same_faults():
         "stop": build.stop("user"),
         "pause": build.pause("user"),
         "restart": build.restart("user", signal="kill"),
+        "request": build.request("order", "/actuator/degradation/recommendation", json={"level": 1}, undo={"level": 0}),
     }
 
     assert {kind: fault_of(kind) for kind in FAULTS} == made
@@ -183,6 +187,9 @@ def test_python_and_yaml_make_the_same_faults():
         (lambda: build.abort(LINK, share="120%"), "between 0% and 100%"),
         (lambda: build.abort(LINK, methods=["post it"]), "methods"),
         (lambda: build.restart("user", signal="hup"), "signal"),
+        (lambda: build.request("order", "actuator", json={}, undo={}), "path"),
+        (lambda: build.request("order", "/a b", json={}, undo={}), "path"),
+        (lambda: build.request("order", "/a", json={}, undo={}, method="GET"), "method"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused_with_its_value(make, said):

@@ -201,6 +201,44 @@ def test_no_event_of_the_service_is_no_evidence(tmp_path):
     assert receipt(run, tmp_path, "fault").status == "NO EVIDENCE"
 
 
+REQUEST = {"operator": "request", "service": "order", "path": "/flag", "json": {"level": 1}, "undo": {"level": 0}}
+
+
+def asked(*answers: tuple[float, int], path: str = "/flag") -> Run:
+    """A run with an operator's request from 3 s to 9 s, and what the service answered at which second."""
+    run = Run(scenario(fault=REQUEST), shop([AVAILABLE])).load(0, 15).fault()
+    for second, status in answers:
+        run.event(second, "service.answered", "order", method="POST", path=path, status=status)
+    return run
+
+
+def test_a_request_that_was_answered_twice_is_applied(tmp_path):
+    """The service said yes to an operator's request, and to the one that took it back."""
+    found = receipt(asked((3.001, 200), (9.001, 204)), tmp_path, "fault")
+
+    assert (found.verdict, found.status) == (Verdict.PASS, "APPLIED")
+    assert (found.numbers["status"], found.numbers["undo_status"]) == (200, 204)
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [
+        (asked(), "NO EVIDENCE"),
+        (asked((2.5, 200), (9.001, 200)), "NO EVIDENCE"),
+        (asked((3.001, 200), (9.001, 200), path="/other"), "NO EVIDENCE"),
+        (asked((3.001, 500), (9.001, 200)), "NO EVIDENCE"),
+        (asked((3.001, 200)), "UNCLEAR"),
+        (asked((3.001, 200)).event(9.001, "fault.failed", "slow", error="status 404"), "NO EFFECT"),
+    ],
+    ids=["no answer", "too early", "another request", "a no", "not taken back", "refused"],
+)
+def test_a_request_without_its_answers_is_not_applied(tmp_path, run, status):
+    """Without an answer to the request, and to its undoing, nobody knows whether the service heard of it."""
+    found = receipt(run, tmp_path, "fault")
+
+    assert (found.verdict, found.status) == (Verdict.INCONCLUSIVE, status)
+
+
 # -- load ------------------------------------------------------------------------------------------------------
 
 
