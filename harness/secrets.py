@@ -36,6 +36,7 @@ _NEVER = frozenset({
     "timeout", "ttl", "enabled", "disabled", "ms", "s", "seconds", "minutes", "hours", "limit", "size", "length",
     "count", "sock", "algorithm",
 })  # fmt: skip
+_FOLDERS = frozenset({"PWD", "OLDPWD"})  # of every shell
 _ADDRESSES = frozenset({"url", "uri", "host", "hosts", "port", "endpoint", "server", "service"})
 
 
@@ -48,7 +49,7 @@ def _strength(name: str) -> int:
     """2: names a secret and nothing else; 1: may also be the name of a service or an address; 0: no secret."""
     written = _WORD.findall(name)
     words = [word.lower() for word in written]
-    if not words or words[-1] in _NEVER:
+    if not words or words[-1] in _NEVER or name in _FOLDERS:
         return 0
     if any(word.endswith(_STRONG_ENDINGS) or word in _STRONG for word in words):
         return 2
@@ -201,7 +202,7 @@ def remember(values: Iterable[str], names: Iterable[str] = ()) -> None:
     """
     From here on mask these values wherever this process writes them, however they are encoded.
 
-    Passed over: what is too short to be told from other words, an address, and what is part of one of `names`
+    Passed over: what is too short to be told from other words, an address or path, and what is part of one of `names`
     (services, links, requests): masking those would make the journal unreadable.
     """
     global _remembered  # noqa: PLW0603  whatever this process writes must not hold them, so it is the process that knows
@@ -210,7 +211,7 @@ def remember(values: Iterable[str], names: Iterable[str] = ()) -> None:
         part
         for value in values
         for part in (value, *value.splitlines())
-        if len(part) >= SHORTEST_REMEMBERED and not _is_address(part) and not any(part in name for name in taken)
+        if len(part) >= SHORTEST_REMEMBERED and not _is_place(part) and not any(part in name for name in taken)
     }
     if fresh <= _known:
         return
@@ -227,8 +228,10 @@ def forget() -> None:
     _remembered = None
 
 
-def _is_address(value: str) -> bool:
-    """A URL without a secret in it, or `name:port`: what AUTH or TOKEN variables often hold."""
+def _is_place(value: str) -> bool:
+    """A URL without a secret in it, `name:port`, or a file that exists: what AUTH or TOKEN variables often hold."""
+    if value.startswith("/") and os.path.exists(value):  # noqa: PTH110  a value may be no path at all
+        return True
     return (
         re.fullmatch(r"(?:[A-Za-z][\w+.-]*://)?[\w.-]+:\d{1,5}(?:/\S*)?|[A-Za-z][\w+.-]*://[^\s@]*", value) is not None
     )

@@ -35,10 +35,15 @@ def problem(error: HarnessError) -> str:
 
 def problem_document(error: HarnessError) -> dict[str, Any]:
     """The same for machines."""
-    found: dict[str, Any] = {"message": text(str(error)), "hint": error.hint, "exit_code": error.exit_code}
+    found: dict[str, Any] = {
+        "message": text(str(error)),
+        "hint": error.hint and text(error.hint),
+        "exit_code": error.exit_code,
+    }
     if isinstance(error, InputError) and error.mistakes:
         found["mistakes"] = [
-            {"file": str(m.file), "line": m.line, "message": text(m.message), "hint": m.hint} for m in error.mistakes
+            {"file": str(m.file), "line": m.line, "message": text(m.message), "hint": m.hint and text(m.hint)}
+            for m in error.mistakes
         ]
     return found
 

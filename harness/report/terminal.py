@@ -196,4 +196,4 @@ def _text(item: Any, style: str = "", longest: int | None = _LONGEST_CELL) -> Te
 
 def _verdict_text(word: str, behind: str = "") -> Text:
     """The word in its colour; what comes behind it has none."""
-    return Text().append(word, style=_STYLES.get(word, "")).append(behind)
+    return Text().append(escape.one_line(word), style=_STYLES.get(word, "")).append(behind)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from harness import units
+from harness.secrets import MASK, is_secret_name
 from harness.words import PositiveSeconds, Share, Words
 
 PATH = r"^/[\x21-\x7e]*$"
@@ -49,7 +50,8 @@ def _values(value: Any) -> Any:
     if isinstance(value, dict):
         wrong = [key for key, one in value.items() if isinstance(one, dict | list)]
         if wrong:
-            raise ValueError(f"{wrong[0]} is {value[wrong[0]]!r}, must be a single value")
+            shown = MASK if is_secret_name(str(wrong[0])) else repr(value[wrong[0]])
+            raise ValueError(f"{wrong[0]} is {shown}, must be a single value")
         return {key: _plain(one) for key, one in value.items()}
     raise ValueError(f"{value!r} is not an environment; write KEY: value, or a list of KEY=VALUE")
 

@@ -43,7 +43,7 @@ def test_names_that_look_secret(name: str) -> None:
     "name",
     [
         "PORT", "PAYMENT_URL", "key", "Idempotency-Key", "PARTITION_KEY", "monkey", "pass", "passed", "AUTH_URL",
-        "TOKEN_TIMEOUT", "AUTH_ENABLED", "author", "tokenizer", "SSH_AUTH_SOCK", "compass", "", "-", "designed",
+        "TOKEN_TIMEOUT", "AUTH_ENABLED", "author", "tokenizer", "SSH_AUTH_SOCK", "PWD", "OLDPWD", "compass", "", "-", "designed",
     ],
 )  # fmt: skip
 def test_names_that_only_resemble_them(name: str) -> None:
@@ -159,9 +159,9 @@ def test_a_remembered_secret_is_masked_however_it_is_written(value: str) -> None
 
 def test_names_of_the_system_are_never_blotted_out() -> None:
     """A database whose password is its own name keeps its name: a journal without names could not be judged."""
-    secrets.remember(["postgres", "8080", "http://auth:8080/x", "auth:80"], names=["order->postgres"])
+    secrets.remember(["postgres", "8080", "http://auth:8080/x", "auth:80", "/usr/bin"], names=["order->postgres"])
 
-    written = "order->postgres on 8080 at http://auth:8080/x, auth:80"
+    written = "order->postgres on 8080 at http://auth:8080/x, auth:80 in /usr/bin"
     assert secrets.text(written) == written
 
 
