@@ -13,14 +13,16 @@ from itertools import chain, pairwise
 from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive
+from harness.clock import NS_PER_S
 from harness.journal.columns import UNTRACED, Exchange, exchanges, flags_of, texts
 from harness.receipts.base import FOREVER_NS
 from harness.scenario.promises import Retries
-from harness.statistics import LEAST_SAMPLES
+from harness.statistics import LEAST_SAMPLES, nearest_rank
 from harness.units import show_duration
 from harness.verdict import CheckResult, Verdict
 
 MOST_UNTRACED = 0.01  # share of exchanges without a trace id above which nothing can be said
+MOST_OFF = 0.05  # share of waits that may be further from the promised one than it gives: the machine is shared
 WORST = 5
 _TRACE = slice(0, 32)
 
@@ -131,6 +133,8 @@ def _calls(evidence: Evidence, link: str, window: Window, often: set[str]) -> di
 
 def _waits(answers: Answers, promise: Retries, found: _Attempts) -> None:
     """The wait between two attempts: from the end of one to the arrival of the next."""
+    for place, wait_s in enumerate(promise.waits_s):
+        _one_wait(answers, found, place, (wait_s, promise.give_s))
     if promise.waits_at_least_s is None:
         return
     waits = [
@@ -142,12 +146,37 @@ def _waits(answers: Answers, promise: Retries, found: _Attempts) -> None:
     if not waits:
         answers.add(Verdict.INCONCLUSIVE, "no call made a second attempt, so there is no wait to judge")
         return
-    shortest_s = max(0, min(waits)) / 1e9
+    shortest_s = max(0, min(waits)) / NS_PER_S
     answers.hold(
         shortest_s >= promise.waits_at_least_s,
         f"the shortest of {len(waits)} waits was {show_duration(shortest_s)},"
         f" {show_duration(promise.waits_at_least_s)} promised",
     )
+
+
+def _one_wait(answers: Answers, found: _Attempts, place: int, wanted_s: tuple[float, float]) -> None:
+    """The wait at one place of a call: nearly all of them as long as promised, give or take."""
+    waits = sorted(
+        (attempts[place + 1].arrived_ns - ended_ns) / NS_PER_S
+        for attempts in found.calls.values()
+        if len(attempts) > place + 1 and (ended_ns := attempts[place].ended_ns) is not None
+    )
+    wait_s, give_s = wanted_s
+    if len(waits) < LEAST_SAMPLES:
+        clause = f"{len(waits)} calls waited a {_nth(place)} time, {LEAST_SAMPLES} needed"
+        answers.add(Verdict.INCONCLUSIVE, clause)
+        return
+    off = sum(abs(wait - wait_s) > give_s for wait in waits)
+    low, high = nearest_rank(waits, MOST_OFF), nearest_rank(waits, 1 - MOST_OFF)
+    answers.hold(
+        off <= MOST_OFF * len(waits),
+        f"{_nth(place)} wait of {len(waits)} calls {show_duration(low)} to {show_duration(high)},"
+        f" {show_duration(wait_s)} +- {show_duration(give_s)} promised ({off} outside)",
+    )
+
+
+def _nth(place: int) -> str:
+    return {0: "first", 1: "second", 2: "third"}.get(place, f"{place + 1}th")
 
 
 def _enough(answers: Answers, found: _Attempts) -> None:
@@ -186,4 +215,7 @@ def _bound(promise: Retries) -> str:
         parts.append(f"amplification at most {promise.amplification_at_most:g}")
     if promise.waits_at_least_s is not None:
         parts.append(f"waits at least {show_duration(promise.waits_at_least_s)}")
+    if promise.waits_s:
+        waits = ", ".join(map(show_duration, promise.waits_s))
+        parts.append(f"waits {waits} +- {show_duration(promise.give_s)}")
     return ", ".join(parts)

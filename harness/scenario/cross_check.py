@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.faults.base import Fault
 from harness.scenario.model import Load, Step
-from harness.scenario.promises import Breaker, Bulkhead, Effects, Errors, Promise, Recovery, Retries, Slo
+from harness.scenario.promises import Breaker, Bulkhead, Crossings, Effects, Errors, Promise, Recovery, Retries, Slo
 from harness.scenario.timeline import Placed, Timeline, lay_out, names_of
 from harness.system.document import Where, did_you_mean
 from harness.system.mistakes import Finding
@@ -183,7 +183,7 @@ def _against_system(parts: Parts, system: System) -> Iterator[Finding]:
             yield from _target(step.fault, ("timeline", number, "fault"), system)
     yield from _load(parts, system)
     yield from _requests(parts, system)
-    for number, retries in (*parts.of(Retries), *parts.of(Bulkhead)):
+    for number, retries in (*parts.of(Retries), *parts.of(Crossings), *parts.of(Bulkhead)):
         if retries.on not in links:
             where = ("expect", number, retries.check, "on")
             message = f"on is {retries.on!r}, which is no link of the system"

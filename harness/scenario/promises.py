@@ -148,7 +148,7 @@ class Retries(Promise):
     check = "retries"
     summary = "attempts per call and amplification, counted on the wire"
     example = "retries: {on: order->payment, attempts_at_most: 3, amplification_at_most: 1.5}"
-    says = ("attempts_at_most", "attempts_at_least", "amplification_at_most", "waits_at_least")
+    says = ("attempts_at_most", "attempts_at_least", "amplification_at_most", "waits_at_least", "waits")
 
     on: Link = Field(description="the link the attempts cross")
     attempts_at_most: int | None = Field(None, description="most attempts one call makes", ge=1)
@@ -161,6 +161,21 @@ class Retries(Promise):
     waits_at_least_s: Seconds | None = Field(
         None, alias="waits_at_least", description="shortest wait between two attempts of one call"
     )
+    waits_s: tuple[Seconds, ...] = Field(
+        (), alias="waits", description="the first, second ... wait of a call: 95 % of each within `give` of it"
+    )
+    give_s: Seconds = Field(0.03, alias="give", description="how far a wait may be from the one in `waits`")
+
+
+class Crossings(Promise):
+    check = "crossings"
+    summary = "requests a second on a link, counted on the wire"
+    example = "crossings: {on: order->recommendation, at_most: 0/s, during: sale, after: 300ms}"
+    says = ("at_most", "at_least")
+
+    on: Link = Field(description="the link the requests cross")
+    at_most_per_s: PerSecond | None = Field(None, alias="at_most", description="most requests a second")
+    at_least_per_s: PerSecond | None = Field(None, alias="at_least", description="least requests a second")
 
 
 class Bulkhead(Promise):
@@ -213,6 +228,6 @@ class Slo(Promise):
 PROMISES: dict[str, type[Promise]] = {
     model.check: model
     for model in (
-        Availability, Latency, Errors, Throughput, Breaker, Fallback, Retries, Bulkhead, Recovery, Effects, Slo
+        Availability, Latency, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Effects, Slo
     )
 }  # fmt: skip

@@ -36,6 +36,7 @@ def every(number: int, **special):
     return lambda n: special if n % number == 0 else {}
 
 
+REQUEST = {"operator": "request", "service": "order", "path": "/flag", "json": {"level": 1}, "undo": {"level": 0}}
 BAD = {"error": "status 503", "status": 503}
 
 
@@ -306,6 +307,10 @@ def retried(promise: dict, attempts: int, calls: int = 100, wait_s: float = 0.02
         ({"waits_at_least": "15ms"}, 2, PASS),
         ({"waits_at_least": "50ms"}, 2, FAIL),
         ({"waits_at_least": "50ms"}, 1, INCONCLUSIVE),
+        ({"waits": ["20ms", "20ms"], "give": "2ms"}, 3, PASS),
+        ({"waits": ["20ms", "40ms"], "give": "15ms"}, 3, FAIL),
+        ({"waits": ["20ms", "40ms"], "give": "25ms"}, 3, PASS),
+        ({"waits": ["20ms", "20ms"], "give": "2ms"}, 2, INCONCLUSIVE),
     ],
 )
 def test_retries(tmp_path, promise, attempts, expected):
@@ -322,6 +327,41 @@ def test_retries_without_trace_ids_are_not_judged(tmp_path):
     """Attempts that cannot be told from calls are no evidence."""
     run = retried({"attempts_at_most": 3}, 1)
     run.rows["wire"] = [(*row[:5], None, *row[6:]) for row in run.rows["wire"]]
+
+    assert check(run, tmp_path).verdict is INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("promise", "rate", "expected"),
+    [
+        ({"at_most": "0/s"}, 0, PASS),
+        ({"at_most": "0/s"}, 1, FAIL),
+        ({"at_most": "10/s"}, 9, PASS),
+        ({"at_most": "10/s"}, 12, FAIL),
+        ({"at_least": "10/s"}, 12, PASS),
+        ({"at_least": "10/s"}, 9, FAIL),
+        ({"at_least": "8/s", "at_most": "10/s"}, 9, PASS),
+    ],
+)
+def test_crossings(tmp_path, promise, rate, expected):
+    """Requests a second on a link, in the window of a fault."""
+    run = Run(scenario({"crossings": {"on": LINK, "during": "slow", **promise}}, fault=REQUEST), shop([AVAILABLE]))
+    run.load(0, 15).fault().crossings(0, 3).crossings(3.003, 9, rate).crossings(9.003, 15)
+    for second in (3.001, 9.001):
+        run.event(second, "service.answered", "order", method="POST", path="/flag", status=200)
+
+    assert check(run, tmp_path).verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("requests", "steady"), [((0, 3), (0, 3)), ((0, 15), (2.9, 3))], ids=["no load in the window", "link unused"]
+)
+def test_silence_on_a_link_that_nobody_needed_is_not_judged(tmp_path, requests, steady):
+    """No request on a link says something only where there were some before, and reason for more."""
+    run = Run(scenario({"crossings": {"on": LINK, "at_most": "0/s", "during": "slow"}}, fault=REQUEST), shop())
+    run.load(*requests).fault().crossings(*steady)
+    for second in (3.001, 9.001):
+        run.event(second, "service.answered", "order", method="POST", path="/flag", status=200)
 
     assert check(run, tmp_path).verdict is INCONCLUSIVE
 
