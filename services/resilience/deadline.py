@@ -95,7 +95,8 @@ def limit(name: str, limit_s: float, clock: Clock) -> tuple[float, Token[Deadlin
     """
     outer = _deadline.get()
     if outer is None:
-        return limit_s, _deadline.set(Deadline(clock.now_ns() + int(limit_s * NS_PER_S), clock))
+        at_ns = clock.now_ns() + int(limit_s * NS_PER_S)
+        return limit_s, _deadline.set(tuple.__new__(Deadline, (at_ns, clock)))  # at a third of the class's own cost
     now_ns = outer.clock.now_ns()
     left_ns = outer.at_ns - now_ns
     if left_ns <= 0:

@@ -20,6 +20,7 @@ from services.resilience.events import EventLog
 from services.resilience.locks import fork_safe_lock
 from services.resilience.retry_after import wish_ms
 from services.resilience.retry_budget import RetryBudget, RetryBudgetConfig
+from services.resilience.tally import Tally
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -99,9 +100,16 @@ class Retry:
         self.budget = budget
         if budget is None and self.config.budget is not None:
             self.budget = RetryBudget(self.config.budget, self.clock)
-        self.counts = RetryCounts()
+        self._counts = RetryCounts()
         self.lock = fork_safe_lock()
+        self._successes_at_once = Tally(self.lock)
         self.events = EventLog(self.clock, self.lock, self.config.event_consumer_buffer_size)
+
+    @property
+    def counts(self) -> RetryCounts:
+        """Protected calls by how they ended, up to now."""
+        self._counts.successful_without_retry = self._successes_at_once.total()
+        return self._counts
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) up to max_attempts times. Raises the last exception, or MaxRetriesExceeded if so configured."""
@@ -144,7 +152,11 @@ class Retry:
     def count(self, kind: str) -> None:
         """Count one protected call that ended."""
         with self.lock:
-            setattr(self.counts, kind, getattr(self.counts, kind) + 1)
+            setattr(self._counts, kind, getattr(self._counts, kind) + 1)
+
+    def count_success_at_once(self) -> None:
+        """Count one protected call that went well without a retry."""
+        self._successes_at_once.add_one()
 
 
 class Attempts:
@@ -210,8 +222,7 @@ class Attempts:
 
     def _succeeded(self) -> None:
         if self._failures == 0:
-            with self._retry.lock:
-                self._retry.counts.successful_without_retry += 1
+            self._retry.count_success_at_once()
             return
         self._retry.events.publish("SUCCESS", self._last_error, self._failures)
         self._retry.count("successful_with_retry")

@@ -2,36 +2,15 @@
 One limit for many tasks: an event loop's tasks under one time limit, with one timer for all of them.
 
 They all have the same time to run, so the oldest is due first and one timer, set for it, is enough. asyncio.timeout
-sets and cancels a timer for each call, which costs ten times as much. What it does about cancellation is done here too.
+sets and cancels a timer for each call, which costs several times as much.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from asyncio import current_task, get_running_loop
 from threading import get_ident
-
-
-class Limited:
-    """One task inside one time limit."""
-
-    __slots__ = ("_cancelling", "_task", "due_s", "expired")
-
-    def __init__(self, task: asyncio.Task[object], due_s: float) -> None:
-        self._task = task
-        self._cancelling = task.cancelling()
-        self.due_s = due_s
-        self.expired = False
-
-    def expire(self) -> None:
-        """Its time is up."""
-        self.expired = True
-        self._task.cancel()
-
-    def take_back(self) -> bool:
-        """Take back the cancellation of `expire`; whether nobody else wants the task to end."""
-        self.expired = False
-        return self._task.uncancel() <= self._cancelling
 
 
 class LoopLimits:
@@ -41,34 +20,33 @@ class LoopLimits:
         self.loop = loop
         self._limit_s = limit_s
         self._now_s = loop.time
-        self._inside: dict[Limited, None] = {}  # oldest first
+        self._numbers = itertools.count()
+        self._inside: dict[int, tuple[asyncio.Task[object], float]] = {}  # task and when it is due, oldest first
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self) -> Limited:
-        """Begin to limit the running task. Raises RuntimeError outside of a task."""
-        task = current_task(self.loop)
-        if task is None:
-            raise RuntimeError("a time limit needs a task to be in")
-        limited = Limited(task, self._now_s() + self._limit_s)
-        self._inside[limited] = None
+    def enter(self, task: asyncio.Task[object]) -> int:
+        """Begin to limit the running task; the number under which it is inside."""
+        due_s = self._now_s() + self._limit_s
+        number = next(self._numbers)
+        self._inside[number] = (task, due_s)
         if self._timer is None:
-            self._timer = self.loop.call_at(limited.due_s, self._look)
-        return limited
+            self._timer = self.loop.call_at(due_s, self._look)
+        return number
 
-    def leave(self, limited: Limited) -> None:
-        """Limit it no longer."""
-        self._inside.pop(limited, None)
+    def leave(self, number: int) -> bool:
+        """Limit it no longer; whether it was in time. If not, it was cancelled, once."""
+        return self._inside.pop(number, None) is not None
 
     def _look(self) -> None:
-        """End who is due, and look again when the next one is."""
+        """Cancel who is due, and look again when the next one is."""
         self._timer = None
         now_s = self._now_s()
-        for limited in list(self._inside):
-            if limited.due_s > now_s:
-                self._timer = self.loop.call_at(limited.due_s, self._look)
+        for number, (task, due_s) in list(self._inside.items()):
+            if due_s > now_s:
+                self._timer = self.loop.call_at(due_s, self._look)
                 return
-            del self._inside[limited]
-            limited.expire()
+            del self._inside[number]
+            task.cancel()
 
 
 class TaskLimits:
@@ -78,10 +56,13 @@ class TaskLimits:
         self.limit_s = limit_s
         self._by_thread: dict[int, LoopLimits] = {}
 
-    def here(self) -> LoopLimits:
-        """The running loop's. Raises RuntimeError where none runs."""
+    def here(self) -> tuple[LoopLimits, asyncio.Task[object]]:
+        """The running loop's, and the running task. Raises RuntimeError where there are none."""
         loop, thread = get_running_loop(), get_ident()
+        task = current_task(loop)
+        if task is None:
+            raise RuntimeError("a time limit needs a task to be in")
         limits = self._by_thread.get(thread)
         if limits is None or limits.loop is not loop:
             self._by_thread[thread] = limits = LoopLimits(loop, self.limit_s)
-        return limits
+        return limits, task

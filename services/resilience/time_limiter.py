@@ -23,6 +23,7 @@ from services.resilience.deadline import limit, restore
 from services.resilience.errors import TimeLimitExceeded
 from services.resilience.events import EventLog
 from services.resilience.locks import fork_safe_lock
+from services.resilience.tally import Tally
 from services.resilience.task_limits import TaskLimits
 from services.resilience.validation import Checks
 
@@ -61,23 +62,26 @@ class TimeLimiterCounts:
 
 
 class TimeLimiter:
-    """One time limiter. Any TimeoutError counts as a time-out, also one that the callee raised by itself."""
+    """One time limiter of `timeout_s` seconds. Any TimeoutError counts as a time-out, also one that the callee raised by itself."""
 
     def __init__(self, name: str, config: TimeLimiterConfig | None = None, clock: Clock | None = None) -> None:
         self.name = name
         self.config = config or TimeLimiterConfig()
         self.clock: Clock = clock or SystemClock()
-        self.counts = TimeLimiterCounts()
+        self._counts = TimeLimiterCounts()
         self.abandoned = 0
         self._lock = fork_safe_lock()
+        self._successes = Tally(self._lock)
+        self.timeout_s = self.config.timeout_duration_ms / 1000
         self._running: set[asyncio.Future[Any]] = set()
         self._limits = TaskLimits(self.timeout_s)
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
 
     @property
-    def timeout_s(self) -> float:
-        """The limit in seconds."""
-        return self.config.timeout_duration_ms / 1000
+    def counts(self) -> TimeLimiterCounts:
+        """Calls by how they ended, up to now."""
+        self._counts.successful = self._successes.total()
+        return self._counts
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) for at most the limit. Raises TimeLimitExceeded, a TimeoutError.
@@ -96,9 +100,9 @@ class TimeLimiter:
             finally:
                 restore(outside)
         except Exception as error:
-            self._ended(error)
+            self._failed(error)
             raise
-        self._ended(None)
+        self._succeeded()
         return result
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -115,26 +119,29 @@ class TimeLimiter:
             finally:
                 restore(outside)
         except Exception as error:
-            self._ended(error)
+            self._failed(error)
             raise
-        self._ended(None)
+        self._succeeded()
         return result
 
     async def _await_or_cancel(self, work: Awaitable[T], limit_s: float) -> T:
         if limit_s < self._limits.limit_s:
             return await self._await_or_cancel_early(work, limit_s)
-        limits = self._limits.here()
-        limited = limits.enter()
+        limits, task = self._limits.here()
+        cancelling = task.cancelling()
+        number = limits.enter(task)
         try:
-            return await work
-        except asyncio.CancelledError as error:
-            if limited.expired and limited.take_back():
+            result = await work
+        except BaseException as error:
+            if limits.leave(number):
+                raise
+            # As asyncio.timeout: our own cancellation is taken back, anybody else's goes on.
+            if task.uncancel() <= cancelling and isinstance(error, asyncio.CancelledError):
                 raise TimeLimitExceeded(self.name, limit_s) from error
             raise
-        finally:
-            limits.leave(limited)
-            if limited.expired:  # the work ended otherwise, cancelled or not
-                limited.take_back()
+        if not limits.leave(number):  # the work would not be cancelled, and answered
+            task.uncancel()
+        return result
 
     async def _await_or_cancel_early(self, work: Awaitable[T], limit_s: float) -> T:
         """Under a deadline shorter than the limit: with a timer of its own."""
@@ -199,16 +206,15 @@ class TimeLimiter:
         with self._lock:
             self.abandoned += by
 
-    def _ended(self, error: Exception | None) -> None:
+    def _succeeded(self) -> None:
+        self._successes.add_one()
+        self.events.note("SUCCESS")
+
+    def _failed(self, error: Exception) -> None:
         timeout = isinstance(error, TimeoutError)
         with self._lock:
-            if error is None:
-                self.counts.successful += 1
-            elif timeout:
-                self.counts.timeout += 1
+            if timeout:
+                self._counts.timeout += 1
             else:
-                self.counts.failed += 1
-        if error is None:
-            self.events.note("SUCCESS")
-        else:
-            self.events.publish("TIMEOUT" if timeout else "ERROR", None if timeout else error)
+                self._counts.failed += 1
+        self.events.publish("TIMEOUT" if timeout else "ERROR", None if timeout else error)
