@@ -12,10 +12,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "(masked)"  # stays what it is in YAML, JSON, a URL, a header and a shell's word
+_REPEATED = 4096  # names and texts whose answer is kept in mind: they come again and again
 PRIVATE_FOLDER = 0o700
 PRIVATE_UMASK = 0o077
 SHORTEST_REMEMBERED = 6  # shorter ones would blot out words that have nothing to do with them
@@ -45,6 +47,7 @@ def is_secret_name(name: str) -> bool:
     return _strength(name) > 0
 
 
+@lru_cache(_REPEATED)
 def _strength(name: str) -> int:
     """2: names a secret and nothing else; 1: may also be the name of a service or an address; 0: no secret."""
     written = _WORD.findall(name)
@@ -67,10 +70,11 @@ def _strength(name: str) -> int:
 
 # -- texts -------------------------------------------------------------------------------------------------------
 
-# Nothing below is looked for in a text without one of these: most texts are let through by this one look.
-_HINT = re.compile(
-    r"pass|pwd|secret|token|key|cred|auth|dsn|cookie|bearer|basic|jwt|sig|session|://[^/\s]*@", re.IGNORECASE
-)
+# A text without any of these holds nothing that is looked for below: most are let through by this one look.
+_HINTS = (
+    "pass", "pwd", "secret", "token", "key", "cred", "auth", "dsn", "cookie", "bearer", "basic", "jwt", "sig", "session",
+)  # fmt: skip
+_LONGEST_KEPT = 200
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
 _IN_URL = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]{0,29}://)([^\s/?#:@"'<>\\]*)(:?)[^\s/?#"'<>\\]*@""")
 _HEADER = re.compile(
@@ -91,7 +95,20 @@ def text(written: str) -> str:
     """The text with every secret in it masked; a text without one comes back as it is."""
     if _remembered is not None:
         written = _remembered.sub(MASK, written)
-    if not _HINT.search(written):
+    if not any(sign in written for sign in "=: \t\n"):
+        return written  # such as most paths: nothing is assigned, addressed or told apart in it
+    return _short(written) if len(written) <= _LONGEST_KEPT else _by_place(written)
+
+
+@lru_cache(_REPEATED)
+def _short(written: str) -> str:
+    return _by_place(written)
+
+
+def _by_place(written: str) -> str:
+    """Masked by where it stands, whatever is remembered."""
+    lower = written.lower()
+    if not any(hint in lower for hint in _HINTS) and not ("://" in lower and "@" in lower):
         return written
     written = _PEM.sub(MASK, written)
     written = _IN_URL.sub(_without_user_info, written)
