@@ -14,6 +14,7 @@ from services.resilience import MISSING, Cache, CacheConfig, Cached, Clock, Data
 from services.shop.application import Unavailable
 
 DEFAULT_PRICE_CENTS = 1000
+LAST_KNOWN = "last-known"
 _MOST_COPIES = 2000
 
 Product = dict[str, Any]
@@ -38,7 +39,7 @@ class Catalogue:
         self.copies: Cache[int, Product] = Cache("product", config, clock)
         sources = [Source("cache", self._fresh, refill=self._keep), Source("service", ask)]
         if stand_ins:
-            sources.append(Source("last-known", self._last_known))
+            sources.append(Source(LAST_KNOWN, self._last_known))
         default = Default[Product | None](None, default_product) if stand_ins else None
         self.chain = DataChain("product", sources, default, failures=(Unavailable,))
 

@@ -26,7 +26,7 @@ class NeighbourFailed(Exception):
     """A neighbour gave no usable answer."""
 
 
-class ConnectionFailed(NeighbourFailed):
+class ConnectionFailed(NeighbourFailed, ConnectionError):
     """Refused, reset, or closed before the answer was whole."""
 
 
@@ -111,7 +111,7 @@ class HttpClient:
             async with self._session.request(
                 method, url, json=body, headers=sent, timeout=self._timeout(left_s), allow_redirects=False
             ) as response:
-                return self._read(f"{method} {url}", response.status, await response.read())
+                return answer_of(f"{method} {url}", response.status, await response.read())
         except TimeoutError as problem:
             raise AnswerTooLate(f"{method} {url}: {problem or 'no answer in time'}") from problem
         except (aiohttp.ClientError, OSError) as problem:
@@ -127,14 +127,15 @@ class HttpClient:
             sock_read=self.limits.read_s,
         )
 
-    @staticmethod
-    def _read(what: str, status: int, content: bytes) -> Answer:
-        if not 200 <= status < 500 or 300 <= status < 400 or status in _TRY_LATER:
-            raise ServerFailed(f"{what}: status {status}")
-        try:
-            body = json.loads(content) if content else None
-        except ValueError:
-            body = None
-        if status < 300 and not isinstance(body, dict):
-            raise ServerFailed(f"{what}: status {status} without a JSON object")
-        return Answer(status=status, body=body)
+
+def answer_of(what: str, status: int, content: bytes) -> Answer:
+    """The answer to a request, if it can be used. Raises ServerFailed with what was asked."""
+    if not 200 <= status < 500 or 300 <= status < 400 or status in _TRY_LATER:
+        raise ServerFailed(f"{what}: status {status}")
+    try:
+        body = json.loads(content) if content else None
+    except ValueError:
+        body = None
+    if status < 300 and not isinstance(body, dict):
+        raise ServerFailed(f"{what}: status {status} without a JSON object")
+    return Answer(status=status, body=body)

@@ -11,18 +11,22 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from services.resilience import BulkheadFull, CallNotPermitted, DegradationManager, Registry, TimeLimitExceeded
+from services.resilience import DegradationManager, Registry
+from services.resilience.hystrix import HystrixCommand
+from services.shop import styles
 from services.shop.application import Refused, Unavailable
-from services.shop.catalogue import Catalogue
-from services.shop.client import Answer, NeighbourFailed
+from services.shop.blocking import BlockingClient
+from services.shop.catalogue import LAST_KNOWN, Catalogue
+from services.shop.client import Answer
 from services.shop.degradable import degradable
+from services.shop.protections import SHARED_POOL
 from services.shop.scope import current
 from services.shop.settings import DEGRADABLE, OrderSettings
-
-FAILURES = (NeighbourFailed, CallNotPermitted, BulkheadFull, TimeLimitExceeded)
+from services.shop.styles import FAILURES
 
 USER_GUEST = "user-guest"
 PRODUCT_DEFAULT = "product-default"
+PRODUCT_STALE = "product-stale"
 RECOMMENDATION_EMPTY = "recommendation-empty"
 RECOMMENDATION_DEGRADED = "recommendation-degraded"
 PAYMENT_DEFERRED = "payment-deferred"
@@ -37,14 +41,16 @@ class Asks(Protocol):
 
 
 class _Neighbour:
-    """One neighbour: its URL and its pipeline, with a stand-in or without."""
+    """One neighbour: its URL and its protections, with a stand-in among them or without.
 
-    def __init__(self, name: str, url: str, client: Asks, registry: Registry, stand_in: Any = None) -> None:
+    With a blocking client each request is made in a thread, which the protections have a pool for.
+    """
+
+    def __init__(self, name: str, url: str, client: Asks | BlockingClient, protected: styles.Protected) -> None:
         self.name = name
         self._url = url
         self._client = client
-        fallback = dict.fromkeys(FAILURES, stand_in) if stand_in is not None else None
-        self._pipeline = registry.pipeline(name, fallback=fallback)
+        self._protected = protected
 
     async def ask(self, read: Callable[[Answer], Any], method: str, path: str, *, about: Any, **request: Any) -> Any:
         """
@@ -53,11 +59,16 @@ class _Neighbour:
         """
         attempts = itertools.count(1)
 
-        async def attempt(_about: Any) -> Answer:
-            return await self._client.ask(method, self._url + path, attempt=next(attempts), **request)
+        def attempt(_about: Any) -> Any:
+            return self._client.ask(method, self._url + path, attempt=next(attempts), **request)
+
+        async def attempt_async(about: Any) -> Answer:
+            answer: Answer = await attempt(about)
+            return answer
 
         try:
-            result = await self._pipeline.call(attempt, about)
+            blocking = isinstance(self._client, BlockingClient)
+            result = await self._protected.call(attempt if blocking else attempt_async, about)
         except FAILURES as problem:
             raise Unavailable(f"{self.name} is unavailable") from problem
         # Read outside of the pipeline: "there is no such user" is an answer, neither failure nor reason to repeat.
@@ -72,16 +83,37 @@ class Neighbours:
     """
 
     def __init__(
-        self, settings: OrderSettings, client: Asks, registry: Registry, flags: DegradationManager | None = None
+        self,
+        settings: OrderSettings,
+        client: Asks,
+        registry: Registry,
+        flags: DegradationManager | None = None,
+        *,
+        command: HystrixCommand | None = None,
     ) -> None:
+        """command: what protects payment where its style is hystrix."""
         self.flags = flags or degradable()
         self.catalogue = Catalogue(
             self._ask_product, fresh_s=settings.product_cache_s, stand_ins=settings.fallbacks["product"]
         )
 
+        blocking = BlockingClient(tells=settings.deadline_travels)
+
         def neighbour(name: str, stand_in: Callable[..., Awaitable[Any]] | None) -> _Neighbour:
             allowed = stand_in if settings.fallbacks[name] else None
-            return _Neighbour(name, settings.urls[name], client, registry, allowed)
+            asks = blocking if name in settings.blocking else client
+            return _Neighbour(name, settings.urls[name], asks, protected(name, allowed))
+
+        def protected(name: str, stand_in: Callable[..., Awaitable[Any]] | None) -> styles.Protected:
+            style = settings.payment_style if name == "payment" else "resilience4j"
+            if style == "hystrix" and command is not None:
+                return styles.hystrix(command, stand_in)
+            if style == "feign":
+                return styles.feign(name, registry, stand_in)
+            if style == "retryable":
+                return styles.spring_retry(name, registry, stand_in)
+            shared = settings.shared_pool and name in settings.blocking
+            return styles.resilience4j(name, registry, stand_in, pool=SHARED_POOL if shared else None)
 
         self._user = neighbour("user", None)
         self._user_or_guest = neighbour("user", self._guest)
@@ -103,6 +135,8 @@ class Neighbours:
         product = await self.catalogue.product(number)
         if product["degraded"]:
             current().served_by(PRODUCT_DEFAULT)
+            if product["source"] == LAST_KNOWN:
+                current().served_by(PRODUCT_STALE)
         return product
 
     async def recommendations(self, user: int) -> list[int]:

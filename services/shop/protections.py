@@ -12,9 +12,14 @@ a neighbour that has too much already; repeating a refusal of our own protection
 
 from __future__ import annotations
 
+from services.shop.settings import OrderSettings
+
 _ATTEMPTS = {"user": 2, "product": 2, "recommendation": 1, "payment": 3}
 _TIME_LIMIT = {"user": "300ms", "product": "300ms", "recommendation": "150ms", "payment": "400ms"}
 _CONCURRENT = {"user": 20, "product": 20, "recommendation": 20, "payment": 20}
+
+SHARED_POOL = "shared"
+_POOL: dict[str, object] = {"coreThreadPoolSize": 4, "maxThreadPoolSize": 4, "queueCapacity": 20}
 
 _EVENTS = {"eventConsumerBufferSize": 1000}
 _REFUSALS = "CallNotPermitted,BulkheadFull"
@@ -38,16 +43,30 @@ _RETRY: dict[str, object] = {
 }
 
 
-def order_defaults() -> dict[str, object]:
-    """The defaults of all four neighbours, by dotted key; the environment overrides each of them."""
-    defaults: dict[str, object] = {}
+def order_defaults(settings: OrderSettings | None = None) -> dict[str, object]:
+    """The defaults of all four neighbours, by dotted key; the environment overrides each of them.
+
+    A neighbour asked in threads has a thread pool instead of a bulkhead; one that Hystrix protects has nothing here.
+    """
+    blocking, shared = (settings.blocking, settings.shared_pool) if settings is not None else (frozenset(), False)
+    by_hystrix = {"payment"} if settings is not None and settings.payment_style == "hystrix" else set()
+    pools = {SHARED_POOL} if blocking and shared else blocking
+    defaults: dict[str, object] = {
+        f"resilience4j.thread-pool-bulkhead.instances.{name}.{key}": value
+        for name in pools
+        for key, value in _POOL.items()
+    }
     for name, attempts in _ATTEMPTS.items():
+        if name in by_hystrix:
+            continue
         of_neighbour: dict[str, dict[str, object]] = {
             "circuitbreaker": _BREAKER,
             "retry": {**_RETRY, "maxAttempts": attempts},
             "bulkhead": {"maxConcurrentCalls": _CONCURRENT[name], "maxWaitDuration": "0ms"},
             "timelimiter": {"timeoutDuration": _TIME_LIMIT[name]},
         }
+        if name in blocking:
+            del of_neighbour["bulkhead"]
         for module, values in of_neighbour.items():
             for key, value in {**values, **_EVENTS}.items():
                 defaults[f"resilience4j.{module}.instances.{name}.{key}"] = value

@@ -8,7 +8,7 @@ default, for example `resilience4j.circuitbreaker.instances.payment.enabled=fals
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ _SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "fals
 
 _DEGRADE = re.compile(r"(breaker) (\w+) OPEN|(error-rate) (\w+) (\S+)% (\S+)%|(latency) (\w+) (\S+) (\S+)")
 
+PAYMENT_STYLES = ("resilience4j", "hystrix", "feign", "retryable")
 NEIGHBOURS = ("user", "product", "recommendation", "payment")
 DEGRADABLE = "recommendation"
 
@@ -69,6 +70,10 @@ class OrderSettings:
     settle_batch: int
     degrade_recommendation: DegradeWhen | None = None
     degrade_stay_s: float = 1.0  # a rule leaves its flag alone for so long after each change
+    payment_style: str = "resilience4j"  # whose front end protects payment: see styles.py
+    blocking: frozenset[str] = frozenset()  # neighbours asked by a blocking client, in threads
+    shared_pool: bool = False  # their threads: of one pool for all, or a pool for each
+    deadline_travels: bool = True  # as of every service
     degradation_file: Path | None = None  # where flags that people set outlive the process
 
 
@@ -119,6 +124,10 @@ def read_order_settings(values: Mapping[str, str]) -> OrderSettings:
         "settle_batch": environment.read("SHOP_SETTLE_BATCH", "8", _whole(1, 100)),
         "degrade_recommendation": environment.read("SHOP_DEGRADE_RECOMMENDATION", "off", _or_off(_degrade_when)),
         "degrade_stay_s": environment.read("SHOP_DEGRADE_STAY", "1s", _span_s),
+        "payment_style": environment.read("SHOP_PAYMENT_STYLE", "resilience4j", _one_of(PAYMENT_STYLES)),
+        "blocking": environment.read("SHOP_BLOCKING", "off", _neighbours),
+        "shared_pool": environment.read("SHOP_POOL", "own", _one_of(("own", "shared"))) == "shared",
+        "deadline_travels": environment.read("SHOP_DEADLINE_TRAVELS", "on", _switch),
         "degradation_file": environment.read("SHOP_DEGRADATION_FILE", "off", _or_off(Path)),
     }
     _raise("order", environment)
@@ -147,6 +156,22 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return value
 
     return convert
+
+
+def _one_of(words: Sequence[str]) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"write one of {', '.join(words)}")
+        return text.lower()
+
+    return convert
+
+
+def _neighbours(text: str) -> frozenset[str]:
+    names = frozenset() if _SWITCH.get(text.lower()) is False else frozenset(re.split(r"[,\s]+", text))
+    if not names <= {"user", "product", "recommendation"}:
+        raise ValueError("write off, or names out of user, product, recommendation")
+    return names
 
 
 def _span_s(text: str) -> float:

@@ -204,4 +204,4 @@ def test_a_product_served_stale_says_so():
     assert ("service", False) == (before["source"], before["degraded"])
     assert ("last-known", True, 77) == (after["source"], after["degraded"], after["price_cents"])
     assert 0 <= after["stale_age_s"] < 60
-    assert fallbacks == ["product-default"]
+    assert fallbacks == ["product-default", "product-stale"]
