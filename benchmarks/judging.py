@@ -78,7 +78,6 @@ def write(folder: Path, requests: int) -> Path:
                 run.add("ledger", "orders", key, "{}")
         else:
             run.request(second, name=journals.USERS, latency_ms=10 + random.random() * 5, status=200, trace=trace)
-        run.exchange(second, link="load->order", span_ms=latency_ms, trace=trace)
     run.rows["requests"].sort(key=lambda row: row[3])
     run.rows["wire"].sort(key=lambda row: row[9])
     run.event(seconds + 0.6, "ledger.read", "orders", entries=len(run.rows["ledger"]))

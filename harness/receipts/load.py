@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.journal.columns import ABSENT, BAD, RequestColumns
 from harness.receipts.base import FOREVER_NS, Record
+from harness.receipts.entry import entry_doubts
 from harness.receipts.machine import attribution
 from harness.scenario.model import Scenario
 from harness.scenario.promises import Latency
@@ -64,6 +65,8 @@ def judge_load(record: Record, promised: Scenario) -> Receipt:
     if not closed and (late_ms := _late_ms(columns)) is not None:
         numbers |= _judge_schedule(finding, late_ms, sent, _p99_limit_ms(record, promised))
     _judge_generator(record, finding, told, numbers)
+    for doubt in entry_doubts(record):
+        finding.add(doubt, machine=False)
     model = (
         " (closed model: a slow system slows the arrivals, and latency counts from the real start)" if closed else ""
     )

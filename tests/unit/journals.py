@@ -23,6 +23,8 @@ T0_NS = 1_000 * NS_PER_S
 ORDERS = "POST /orders"
 USERS = "GET /users"
 LINK = "order->payment"
+ENTRY = "load->order"
+ENTRY_LAG_NS = 200_000  # from the load to the gate
 
 
 def at(second: float) -> int:
@@ -98,6 +100,8 @@ class Run:
         self.system = system or shop()
         self.ended: dict[str, Any] = {"cpu_share_max": 0.3}
         self.how: str | None = "finished"
+        self.gate: dict[str, Any] | None = {"p99_ms": 0.3, "rows_lost": 0}
+        self._exchanges: dict[int, int] = {}
         self.event(-0.5, "run.started", "run-1")
         self.event(-0.25, "load.started", "load", t0_ns=T0_NS, self_test={"ok": True})
         self.facts: dict[str, Any] = {
@@ -129,16 +133,19 @@ class Run:
     def request(
         self, second: float, *, name: str = ORDERS, latency_ms: float | None = 10, status: int = 201,
         error: str | None = None, late_ms: float | None = 0.2, fallback: str | None = None, key: str | None = None,
-        trace: str | None = None,
+        trace: str | None = None, crosses: int = 1,
     ) -> Run:  # fmt: skip
-        """One request; latency None: no end, late None: never sent. An error makes it bad."""
+        """One request; latency None: no end, late None: never sent. An error makes it bad. crosses: rows on its link."""
         intended = at(second)
         start = None if late_ms is None else intended + round(late_ms * NS_PER_MS)
         end = None if latency_ms is None else intended + round(latency_ms * NS_PER_MS)
         ok = int(error is None)
         status = 0 if error is not None and not error.startswith("status") else status
-        values = (name, intended, start, end, status, ok, error, 10, trace or self.trace(), key, fallback)
-        self.add("requests", *values)
+        trace = trace or self.trace()
+        self.add("requests", name, intended, start, end, status, ok, error, 10, trace, key, fallback)
+        for _ in range(crosses if start is not None else 0):
+            ending = "answered" if status else "client_gone"
+            self._wire(ENTRY, 0, name, trace, (start or 0) + ENTRY_LAG_NS, end, status, ending, "", 1)
         return self
 
     def load(
@@ -164,13 +171,24 @@ class Run:
         """One row of the wire."""
         arrived = at(second)
         ended = None if span_ms is None else arrived + round(span_ms * NS_PER_MS)
-        answered = ending == "answered"
-        values = (
-            link, connection, 1, "POST", path, trace or self.trace(), arrived, arrived + 1000,
-            ended if answered else None, ended, status if answered else 0, 100, 100, ending, faults, in_flight,
-        )  # fmt: skip
-        self.add("wire", *values)
+        status = status if ending == "answered" else 0
+        self._wire(
+            link, connection, f"POST {path}", trace or self.trace(), arrived, ended, status, ending, faults, in_flight
+        )
         return self
+
+    def _wire(
+        self, link: str, connection: int, name: str, trace: str, arrived: int, ended: int | None, status: int,
+        ending: str, faults: str, in_flight: int,
+    ) -> None:  # fmt: skip
+        """A row of the wire; the exchanges of a connection are numbered from 1 up, as the gate does."""
+        self._exchanges[connection] = exchange = self._exchanges.get(connection, 0) + 1
+        method, _, path = name.partition(" ")
+        head = ended if ending == "answered" else None
+        self.add(
+            "wire", link, connection, exchange, method, path, trace, arrived, arrived + 1000, head, ended, status,
+            100, 100, ending, faults, in_flight,
+        )  # fmt: skip
 
     def crossings(
         self,
@@ -242,6 +260,8 @@ class Run:
         sent = sum(row[2] is not None for row in requests)
         ended = {"intended": intended, "sent": sent, "dropped": intended - sent, **self.ended}
         self.event(self.seconds + 0.5, "load.ended", "load", **ended)
+        if self.gate is not None:
+            self.event(self.seconds + 0.8, "gate.ended", "gate", **self.gate)
         if self.how is not None:
             self.event(self.seconds + 1, "run.ended", "run-1", how=self.how)
         writer = JournalWriter(folder / FILE_NAME)

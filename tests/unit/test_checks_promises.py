@@ -86,12 +86,14 @@ def test_a_failed_check_shows_the_worst_requests_with_their_way(tmp_path):
     for number in range(10):
         trace = f"{number:032x}"
         run.request(5 + number, latency_ms=100 + number, trace=trace, **BAD)
-        run.exchange(5 + number, trace=trace, span_ms=50, ending="client_gone")
+        run.exchange(5.001 + number, trace=trace, span_ms=50, ending="client_gone")
         run.exchange(5.1 + number, trace=trace, span_ms=40)
     rows = check(run, tmp_path).evidence
 
     assert [row["latency_ms"] for row in rows] == [109, 108, 107, 106, 105]
-    assert rows[0]["way"] == "order->payment #1 client_gone 50 ms; order->payment #2 200 40 ms"
+    assert rows[0]["way"] == (
+        "load->order #1 503 109 ms; order->payment #1 client_gone 50 ms; order->payment #2 200 40 ms"
+    )
 
 
 def test_requests_without_an_end_are_judged_both_ways(tmp_path):
