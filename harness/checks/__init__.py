@@ -17,6 +17,7 @@ from harness.checks import (
     recovery,
     retries,
     slo,
+    slowdown,
     throughput,
 )
 from harness.checks.base import Evidence
@@ -25,6 +26,7 @@ from harness.verdict import CheckResult
 CHECKS: dict[str, Callable[[Any, Evidence], CheckResult]] = {
     "availability": availability.judge,
     "latency": latency.judge,
+    "slowdown": slowdown.judge,
     "errors": errors.judge,
     "throughput": throughput.judge,
     "breaker": breaker.judge,

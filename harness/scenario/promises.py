@@ -75,6 +75,21 @@ class Latency(Promise):
     answers: Literal["good", "all"] = Field("good", description="good: requests answered well; all: error answers too")
 
 
+class Slowdown(Promise):
+    check = "slowdown"
+    summary = "percentiles of latency, as multiples of those before the first fault"
+    example = "slowdown: {of: GET /users, p90: 1.2, give: 5ms, during: slow-recommendations}"
+    says = ("p50", "p90", "p99")
+
+    of: str | None = Field(None, description="request name; absent: all requests")
+    p50: float | None = Field(None, description="so many times the median of the steady phase", ge=1)
+    p90: float | None = Field(None, description="so many times its 90th percentile", ge=1)
+    p99: float | None = Field(None, description="so many times its 99th percentile", ge=1)
+    give_s: Seconds = Field(
+        0.0, alias="give", description="added to each bound: what the machine's own jitter may add to short latencies"
+    )
+
+
 class Errors(Promise):
     check = "errors"
     summary = "which kinds of errors may appear, and how often"
@@ -228,6 +243,6 @@ class Slo(Promise):
 PROMISES: dict[str, type[Promise]] = {
     model.check: model
     for model in (
-        Availability, Latency, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Effects, Slo
+        Availability, Latency, Slowdown, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Effects, Slo
     )
 }  # fmt: skip

@@ -145,6 +145,30 @@ def test_error_answers_count_when_asked_for(tmp_path):
     assert check(run, tmp_path).verdict is FAIL
 
 
+@pytest.mark.parametrize(
+    ("promise", "latency_ms", "expected"),
+    [
+        ({"p90": 1.5}, 12, PASS),
+        ({"p90": 1.5}, 30, FAIL),
+        ({"p90": 1.5, "give": "20ms"}, 30, PASS),
+        ({"p50": 3, "p90": 1.5}, 30, FAIL),
+    ],
+)
+def test_slowdown(tmp_path, promise, latency_ms, expected):
+    """Latency in the window against the same percentiles before the fault: 10 to 14 ms."""
+    run = hurt({"slowdown": {"of": ORDERS, "during": "slow", **promise}})
+    run.load(0, 3).load(3.01, 9, latency_ms=latency_ms).load(9.01, 15)
+
+    assert check(run, tmp_path).verdict is expected
+
+
+def test_slowdown_of_an_unknown_usual_is_not_judged(tmp_path):
+    """Ten answers before the fault do not tell what their 99th percentile is."""
+    run = hurt({"slowdown": {"of": ORDERS, "during": "slow", "p99": 1.2}}).load(2.5, 15)
+
+    assert check(run, tmp_path).verdict is INCONCLUSIVE
+
+
 # -- errors, throughput ----------------------------------------------------------------------------------------
 
 
