@@ -5,7 +5,7 @@ What services/resilience costs, beside the other Python libraries, and whose dec
 
 Compares whatever of the others can be imported. They are no dependencies of this project; to have them all:
 
-    python -m venv /tmp/peers && /tmp/peers/bin/pip install PEERS && /tmp/peers/bin/python benchmarks/resilience.py
+    python -m venv peers-venv && peers-venv/bin/pip install PEERS && peers-venv/bin/python benchmarks/resilience.py
 
 with PEERS as in benchmarks/peers/__init__.py. Prints tables and a JSON line for each. Times are processor time of the
 thread, the median of many rounds in which the candidates take turns in random order: look at the ratios.
@@ -224,7 +224,7 @@ def main() -> int:
     for name, reason in missing.items():
         print(f"left out: {name}: {reason}")
     if missing:
-        print(f"to have them all: python -m venv /tmp/peers && /tmp/peers/bin/pip install {INSTALL}")
+        print(f"to have them all: python -m venv peers-venv && peers-venv/bin/pip install {INSTALL}")
     sync = overhead(time_sync(made, rounds, number))
     show("a healthy call, sync", sync)
     asynchronous = overhead(time_async(made_async, rounds, number))
