@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.faults.base import Fault
+from harness.faults.request import Request
 from harness.scenario.model import Load, Step
 from harness.scenario.promises import Breaker, Bulkhead, Crossings, Effects, Errors, Promise, Recovery, Retries, Slo
 from harness.scenario.timeline import Placed, Timeline, lay_out, names_of
@@ -20,6 +21,7 @@ from harness.system.document import Where, did_you_mean
 from harness.system.mistakes import Finding
 from harness.system.model import System
 
+EXCLUSIVE = ("process", "proxy", "operator")  # families of faults of which a target bears one at a time
 RECEIPTS = ("fault", "load", "observer", "steady_state", "journal")
 ERRORS = (
     "dropped", "unfinished", "refused", "connect_timeout", "read_timeout", "reset", "closed_early", "status",
@@ -154,10 +156,10 @@ def _because(parts: Parts) -> Iterator[Finding]:
 
 
 def _side_by_side(timeline: Timeline) -> Iterator[Finding]:
-    """Faults that would undo each other: two at once that put one service, or one proxy, out of action."""
-    exclusive = [p for p in timeline.placed if p.step.fault is not None and p.step.fault.family in {"process", "proxy"}]
+    """Faults that would undo each other: two at once that put one service, or one proxy, out of action, or one switch."""
+    exclusive = [p for p in timeline.placed if p.step.fault is not None and p.step.fault.family in EXCLUSIVE]
     for one, other in itertools.combinations(sorted(exclusive, key=lambda p: (p.start_s, p.index)), 2):
-        if _fault(one).target == _fault(other).target and _fault(one).family == _fault(other).family:
+        if _held(_fault(one)) == _held(_fault(other)):
             overlap = other.start_s < one.end_s or (one.start_s == other.start_s and one.end_s == other.end_s)
             if overlap:
                 message = (
@@ -165,6 +167,11 @@ def _side_by_side(timeline: Timeline) -> Iterator[Finding]:
                     f"until {one.end_s:g}s; healing one would undo the other"
                 )
                 yield Finding(where=("timeline", other.index, "fault"), message=message, hint="put one after the other")
+
+
+def _held(fault: Fault) -> tuple[str, ...]:
+    """What a fault holds as long as it is on."""
+    return fault.family, fault.target, fault.path if isinstance(fault, Request) else ""
 
 
 def _fault(placed: Placed) -> Fault:

@@ -78,7 +78,7 @@ class Latency(Promise):
 class Slowdown(Promise):
     check = "slowdown"
     summary = "percentiles of latency, as multiples of those before the first fault"
-    example = "slowdown: {of: GET /users, p90: 1.2, give: 5ms, during: slow-recommendations}"
+    example = "slowdown: {of: POST /orders, p90: 1.2, give: 5ms, during: slow-payment}"
     says = ("p50", "p90", "p99")
 
     of: str | None = Field(None, description="request name; absent: all requests")
@@ -185,7 +185,7 @@ class Retries(Promise):
 class Crossings(Promise):
     check = "crossings"
     summary = "requests a second on a link, counted on the wire"
-    example = "crossings: {on: order->recommendation, at_most: 0/s, during: sale, after: 300ms}"
+    example = "crossings: {on: order->payment, at_most: 10/s, during: slow-payment, after: 300ms}"
     says = ("at_most", "at_least")
 
     on: Link = Field(description="the link the requests cross")

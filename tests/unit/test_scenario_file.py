@@ -177,6 +177,19 @@ def test_overlapping_faults_that_undo_each_other_are_told(folder):
     assert any("while gone holds user" in m.message for m in mistakes_of(folder, text))
 
 
+def test_two_requests_to_one_switch_undo_each_other(folder):
+    """An operator can throw two switches of a service at once, but not one switch twice."""
+
+    def two(path):
+        request = "{operator: request, service: user, json: {}, undo: {}, path: %s}"
+        steps = f"  - {{fault: {request % '/flags/a'}, as: a, for: 2s}}\n"
+        steps += f"  - {{fault: {request % path}, at: 10s, for: 2s}}\n"
+        return SCENARIO.replace("  - recovery: 6s", f"{steps}  - recovery: 6s")
+
+    assert any("while a holds user" in m.message for m in mistakes_of(folder, two("/flags/a")))
+    assert load(folder, two("/flags/b"))
+
+
 @pytest.mark.parametrize("check", PROMISES)
 def test_an_example_of_a_promise_is_one(folder, check):
     """What `explain` shows of a check can be pasted into a scenario."""
