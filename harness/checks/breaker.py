@@ -9,6 +9,7 @@ not believed either.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,14 +17,20 @@ from typing import Any
 
 from harness.checks.base import Answers, Evidence, Window, inconclusive, percent
 from harness.clock import NS_PER_MS, NS_PER_S
+from harness.journal.columns import ABSENT
 from harness.receipts.base import FOREVER_NS, FaultSpan
 from harness.receipts.observer import ACTUATOR
 from harness.scenario.promises import Breaker
 from harness.units import show_duration
 from harness.verdict import CheckResult, Verdict
+from harness.words import LOAD_CLIENT
 
 GRACE_NS = 20 * NS_PER_MS  # a call admitted just before the transition may reach the wire just after it
 LEAST_LOOKS = 10
+LOOK_NS = NS_PER_S // 4  # a look tells of a moment up to so long before its stamp
+LEAST_CONTRADICTIONS = 3  # looks; a single one may have been answered late
+AHEAD_NS = 50 * NS_PER_MS  # how far a service's stamp may lie behind the moment at which it was read
+LEAST_MISSED = 20  # calls that should have crossed a link before its silence means something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +98,8 @@ def judge(promise: Breaker, evidence: Evidence) -> CheckResult:
         )
     elif contradiction := _contradiction(evidence, promise, word, window, crossed):
         answers.add(Verdict.INCONCLUSIVE, contradiction)
+    if silence := _silent_while_closed(evidence, promise, word):
+        answers.add(Verdict.INCONCLUSIVE, silence)
     if not answers.parts:
         return inconclusive(promise, title=title, reason="the promise names nothing to judge", window=window.name)
     return CheckResult(
@@ -177,12 +186,48 @@ def _doubt(promise: Breaker, evidence: Evidence, word: _Word, window: Window) ->
             return f"transitions were lost: the last one leads to {last}, but the breaker is {told}"
     if not word.transitions and len({state for _, state, _ in word.looks}) > 1:
         return "its state changed, but no transition was read"
+    if doubt := _ahead(promise, evidence) or _looks_differ(evidence, word):
+        return doubt
     inside = [look for look in word.looks if window.holds(look[0])]
     if promise.stays is not None and not inside:
         return f"nobody looked at the breaker in the window ({window.name})"
     if not word.transitions and len(word.looks) < LEAST_LOOKS:
         return f"it was looked at {len(word.looks)} times only, {LEAST_LOOKS} needed to say that nothing happened"
     return None
+
+
+def _ahead(promise: Breaker, evidence: Evidence) -> str | None:
+    """Transitions that were read before they happened, by the service's own stamp."""
+    client, _, name = promise.on.partition("->")
+    sql = """
+        SELECT max(t_ns - seen_ns) FROM app_events
+        WHERE service = ? AND source = 'circuitbreaker' AND name = ? AND type = 'STATE_TRANSITION'
+    """
+    ahead_ns = next(evidence.reader.rows(sql, (client, name)))[0]
+    if ahead_ns is None or ahead_ns <= AHEAD_NS:
+        return None
+    by = show_duration(ahead_ns / NS_PER_S)
+    return f"a transition was read {by} before {client} says that it happened: its clock is another"
+
+
+def _looks_differ(evidence: Evidence, word: _Word) -> str | None:
+    """Looks that show another state than the transitions lead to, well away from any change."""
+    changes = sorted([*(t.t_ns for t in word.transitions), *word.starts])
+    away = evidence.record.downtime(word.link.partition("->")[0])
+    found = []
+    for t_ns, state, _ in word.looks if word.transitions else ():
+        place = bisect_left(changes, t_ns)
+        near = any(abs(change - t_ns) <= LOOK_NS for change in changes[max(0, place - 1) : place + 1])
+        if not near and not any(start <= t_ns <= end + NS_PER_S for start, end in away):
+            told = word.state_at(t_ns)
+            found += [(t_ns, state, told)] if state != told else []
+    if len(found) < LEAST_CONTRADICTIONS:
+        return None
+    t_ns, state, told = found[0]
+    return (
+        f"looks and transitions differ: {len(found)} of {len(word.looks)} looks show another state than its transitions"
+        f" lead to, the first {state} instead of {told} at {evidence.record.second(t_ns):.2f} s (is one of them cached?)"
+    )
 
 
 def _faults(promise: Breaker, evidence: Evidence) -> list[FaultSpan]:
@@ -339,6 +384,53 @@ def _contradiction(evidence: Evidence, promise: Breaker, word: _Word, window: Wi
         f"word and wire differ: the breaker said open for {open_s:.1f} s, but {crossed} calls crossed {promise.on}"
         f" meanwhile ({crossed / open_s:.3g}/s, {usual:.3g}/s in the steady phase)"
     )
+
+
+def _silent_while_closed(evidence: Evidence, promise: Breaker, word: _Word) -> str | None:
+    """
+    Calls that stopped as if the breaker were open while it said closed. Only during a fault of the link or of its
+    upstream, with no other fault on and no call under way: then nothing else keeps the client from calling.
+    """
+    record, steady = evidence.record, evidence.record.steady_ns
+    entries = [link.name for link in evidence.system.links if link.client == LOAD_CLIENT]
+
+    def entered(start_ns: int, end_ns: int) -> int:
+        return sum(record.arrivals(link, start_ns, end_ns) for link in entries)
+
+    usual = record.arrivals(promise.on, *steady) / max(1, entered(*steady))
+    spans = {name: span for name, span in evidence.receipts.spans.items() if span.start[1] < span.end[0]}
+    for name, span in spans.items():
+        alone = all(o is span or o.end[1] < span.start[0] or o.start[0] > span.end[1] for o in spans.values())
+        if record.faults[name].fault.target not in (promise.on, promise.on.partition("->")[2]) or not alone:
+            continue
+        for start_ns, end_ns in _silences(evidence, promise.on, span.start[1], span.end[0]):
+            missed = entered(start_ns, end_ns) * usual
+            if missed >= LEAST_MISSED and _only_closed(word, start_ns, end_ns):
+                return (
+                    f"word and wire differ: the breaker said closed, but for {(end_ns - start_ns) / NS_PER_S:.1f} s from"
+                    f" {record.second(start_ns):.2f} s on nothing crossed {promise.on}, where {missed:.0f} calls were due"
+                )
+    return None
+
+
+def _silences(evidence: Evidence, link: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+    """Stretches in which no call of a link began or was under way."""
+    columns = evidence.record.link(link)
+    found, free_ns = [], start_ns
+    for place in range(bisect_left(columns.arrived_ns, end_ns)):
+        arrived_ns, span_ns = columns.arrived_ns[place], columns.span_ns[place]
+        if arrived_ns > free_ns:
+            found.append((free_ns, arrived_ns))
+        free_ns = max(free_ns, arrived_ns + span_ns if span_ns != ABSENT else end_ns)
+    return [*found, (free_ns, end_ns)] if free_ns < end_ns else found
+
+
+def _only_closed(word: _Word, start_ns: int, end_ns: int) -> bool:
+    """Whether every word of a stretch of time was that it is closed."""
+    states = {state for t_ns, state, _ in word.looks if start_ns <= t_ns <= end_ns}
+    states |= {t.after for t in word.transitions if start_ns <= t.t_ns <= end_ns}
+    states.add(word.state_at(start_ns) or "closed")
+    return states == {"closed"}
 
 
 # -- to show ---------------------------------------------------------------------------------------------------
