@@ -47,6 +47,8 @@ def judge(promise: Effects, evidence: Evidence) -> CheckResult:
     entries = _entries(evidence, ledger)
     if isinstance(entries, str):
         return inconclusive(promise, title=title, reason=entries, bound=_bound(promise), window=window.name)
+    if stale := _held_before(evidence, ledger):
+        return inconclusive(promise, title=title, reason=stale, bound=_bound(promise), window=window.name)
     found = _effects(evidence, ledger, window, entries)
     answers = Answers()
     for word, count, allowed in (
@@ -89,6 +91,18 @@ def _entries(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
     if told is not None and told != len(keys):
         return f"the ledger {ledger.name} held {told} entries, {len(keys)} are in the journal"
     return keys
+
+
+def _held_before(evidence: Evidence, ledger: Ledger) -> str | None:
+    """Why the ledger tells nothing of this run: it held the run's keys before anybody asked for them."""
+    looks = [data for _, subject, data in evidence.record.events_of("ledger.before") if subject == ledger.name]
+    keys = {str(key) for data in looks for key in data.get("keys") or ()}
+    if not keys or not (known := keys & set(_keys(evidence, ledger, "requests WHERE name = ?"))):
+        return None
+    return (
+        f"the ledger {ledger.name} held {len(known)} of the run's own keys before the load began:"
+        " it is a constant, or an earlier run's, and does not tell what this run did"
+    )
 
 
 def _effects(evidence: Evidence, ledger: Ledger, window: Window, entries: list[str | None]) -> _Effects:

@@ -1,5 +1,6 @@
 """
-Reads back the effects that services hold, once the load has ended.
+Reads back the effects that services hold, once the load has ended; and looks into the ledgers before it begins, so that
+what they held already is not taken for this run's.
 
 A ledger is JSON: {"entries": [{...}, ...]} or a plain list; the field that holds the business key is declared.
 """
@@ -7,6 +8,7 @@ A ledger is JSON: {"entries": [{...}, ...]} or a plain list; the field that hold
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from harness.children import Emit
 from harness.clock import NS_PER_S, Clock
@@ -15,6 +17,8 @@ from harness.observe.http_json import JsonClient, NoAnswer
 from harness.system.model import Ledger
 
 LIMIT_S = 5.0
+LOOK_LIMIT_S = 1.0
+MOST_KEYS = 10_000  # written down of a ledger that held entries before the load
 PAUSE_S = 0.2
 
 
@@ -34,11 +38,34 @@ def read_ledger(ledger: Ledger, address: tuple[str, int], *, add: Add, emit: Emi
                 clock.sleep_s(PAUSE_S)
     finally:
         client.close()
-    entries = answer.get("entries") if isinstance(answer, dict) else answer
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    entries = _entries(answer)
+    if entries is None:
         emit("ledger.unread", ledger.name, {"error": f"{ledger.service}{ledger.path}: no list of entries"})
         return
     for entry in entries:
         key = entry.get(ledger.key)
         add("ledger", (ledger.name, None if key is None else str(key), json.dumps(entry)))
     emit("ledger.read", ledger.name, {"entries": len(entries)})
+
+
+def look_into_ledger(ledger: Ledger, address: tuple[str, int], *, emit: Emit) -> None:
+    """
+    Before the load: the event `ledger.before` with the number of entries and their keys (10,000 at most). One look only;
+    a ledger that gives no answer yet gives no event.
+    """
+    client = JsonClient(*address, timeout_s=LOOK_LIMIT_S)
+    try:
+        entries = _entries(client.get(ledger.path))
+    except NoAnswer:
+        return
+    finally:
+        client.close()
+    if entries is not None:
+        keys = [str(entry[ledger.key]) for entry in entries[:MOST_KEYS] if entry.get(ledger.key) is not None]
+        emit("ledger.before", ledger.name, {"entries": len(entries), "keys": keys})
+
+
+def _entries(answer: Any) -> list[dict[str, Any]] | None:
+    """The entries of an answer; None when it is no list of them."""
+    entries = answer.get("entries") if isinstance(answer, dict) else answer
+    return entries if isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries) else None

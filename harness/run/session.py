@@ -19,7 +19,7 @@ from harness.errors import HarnessError, SetUpError, disk_error
 from harness.faults.base import Fault
 from harness.load.client import LoadChild, load_config
 from harness.observe.actuator import ActuatorObserver
-from harness.observe.ledger import read_ledger
+from harness.observe.ledger import look_into_ledger, read_ledger
 from harness.observe.machine import MachineObserver
 from harness.progress import Progress, View
 from harness.run.clean import sweep
@@ -167,6 +167,8 @@ class Session:
         assert self._load is not None
         self_test = self._load.wait_ready(LOAD_READY_LIMIT_S)
         self.recorder.check()
+        for ledger in self.setting.system.ledgers:
+            look_into_ledger(ledger, self.rig.service_address(ledger.service), emit=self.recorder.emit)
         self.t0_ns = self._clock.now_ns() + round(START_DELAY_S * NS_PER_S)
         self._load.go(self.t0_ns)
         self.recorder.put({"t0_ns": self.t0_ns})

@@ -494,6 +494,16 @@ def test_effects_that_are_wrong_are_told_with_their_keys(tmp_path, keys, word):
     assert found.evidence[0]["key"] in {"k0", "k7", "ghost"}
 
 
+@pytest.mark.parametrize(("keys", "verdict"), [(["k7"], INCONCLUSIVE), (["of-yesterday"], FAIL), ([], PASS)])
+def test_a_ledger_that_held_the_keys_before_the_load_tells_nothing(tmp_path, keys, verdict):
+    """A constant list, or an earlier run's: the run's own keys were there before anybody asked for them."""
+    run = effects(keys=[*ALL, *keys]) if verdict is FAIL else effects()
+    found = check(run.event(-0.2, "ledger.before", "orders", entries=len(keys), keys=keys), tmp_path)
+
+    assert found.verdict is verdict
+    assert verdict is not INCONCLUSIVE or "before the load began" in found.reason
+
+
 def test_effects_that_are_right_pass_and_doubtful_ones_are_counted_apart(tmp_path):
     """An effect that was never acknowledged may exist."""
     found = check(effects(), tmp_path)
