@@ -51,7 +51,7 @@ class BlockingClient:
             connection.request(method, parts.path, content, sent)
             response = connection.getresponse()
             self._wait_until(connection, ends_s)
-            return answer_of(what, response.status, response.read())
+            return answer_of(what, response.status, response.read(), response.headers.get("retry-after"))
         except TimeoutError as problem:
             raise AnswerTooLate(f"{what}: {problem or 'no answer in time'}") from problem
         except (http.client.HTTPException, OSError) as problem:

@@ -9,10 +9,12 @@ It is imported when the client opens: only services that ask a neighbour pay for
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from services.resilience import deadline
+from services.resilience.retry_after import retry_after_s
 from services.shop.scope import current
 
 if TYPE_CHECKING:
@@ -31,7 +33,14 @@ class ConnectionFailed(NeighbourFailed, ConnectionError):
 
 
 class ServerFailed(NeighbourFailed):
-    """Answered, but with a 5xx, a "not now" or something that cannot be read."""
+    """Answered, but with a 5xx, a "not now" or something that cannot be read.
+
+    retry_after_s: how long the neighbour asks to be left alone, where it says so; a retry may honour it.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class AnswerTooLate(NeighbourFailed, TimeoutError):
@@ -111,7 +120,9 @@ class HttpClient:
             async with self._session.request(
                 method, url, json=body, headers=sent, timeout=self._timeout(left_s), allow_redirects=False
             ) as response:
-                return answer_of(f"{method} {url}", response.status, await response.read())
+                return answer_of(
+                    f"{method} {url}", response.status, await response.read(), response.headers.get("retry-after")
+                )
         except TimeoutError as problem:
             raise AnswerTooLate(f"{method} {url}: {problem or 'no answer in time'}") from problem
         except (aiohttp.ClientError, OSError) as problem:
@@ -128,10 +139,11 @@ class HttpClient:
         )
 
 
-def answer_of(what: str, status: int, content: bytes) -> Answer:
-    """The answer to a request, if it can be used. Raises ServerFailed with what was asked."""
+def answer_of(what: str, status: int, content: bytes, retry_after: str | None = None) -> Answer:
+    """The answer to a request, if it can be used; retry_after is that header. Raises ServerFailed with what was asked."""
     if not 200 <= status < 500 or 300 <= status < 400 or status in _TRY_LATER:
-        raise ServerFailed(f"{what}: status {status}")
+        wait_s = retry_after_s(retry_after, time.time()) if retry_after else None
+        raise ServerFailed(f"{what}: status {status}", retry_after_s=wait_s)
     try:
         body = json.loads(content) if content else None
     except ValueError:

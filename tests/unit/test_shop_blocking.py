@@ -30,6 +30,7 @@ class Neighbour(BaseHTTPRequestHandler):
             self.over.wait(10)
             return
         self.send_response(int(self.path[1:]))
+        self.send_header("retry-after", "7")
         self.end_headers()
         self.wfile.write(b'{"id": 7}')
 
@@ -71,9 +72,10 @@ def test_a_request_says_who_asks_and_for_how_long(url):
 
 @pytest.mark.parametrize("status", [503, 429])
 def test_a_server_that_fails_is_told(url, status):
-    """A status that says "not now" is a failure of the server."""
-    with pytest.raises(ServerFailed, match=str(status)):
+    """A status that says "not now" is a failure of the server, and says when to come again."""
+    with pytest.raises(ServerFailed, match=str(status)) as caught:
         BlockingClient().ask("GET", f"{url}/{status}")
+    assert caught.value.retry_after_s == 7
 
 
 def test_an_answer_that_does_not_come_is_too_late(url):
