@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check scenarios lint format bench lock clean
+.PHONY: help install demo test truth check scenarios lint format bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ demo: install ## run the quick scenarios against the sample shop and show the ve
 test: install ## every test that needs no Docker
 	@echo "running the tests"
 	@$(BIN)/python -m pytest
+
+truth: install ## runs that lie, each in one way: what the judge says of them (five minutes)
+	@$(BIN)/python -m tests.truth
 
 scenarios: install ## every shipped scenario: ordinary, must_fail and inconclusive
 	@$(BIN)/harness run scenarios

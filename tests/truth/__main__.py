@@ -1,0 +1,63 @@
+"""
+The matrix of mutants: `python -m tests.truth`.
+
+Records the clean runs, puts every lie into them, runs those that have to run, and writes reports/truth.md and .json.
+Ends with 0 when every clean run passed and every mutant got its verdict by its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from .live import LIVE, live_row
+from .matrix import BASES, ROOT, Row, as_json, as_markdown, as_text, clean_row, figures, record, recorded_row, summary
+from .readme import write_readme
+from .recorded import MUTANTS
+
+
+def main() -> int:
+    """0 when the judge believed no lie and every truth."""
+    parser = argparse.ArgumentParser(prog="python -m tests.truth", description=__doc__)
+    parser.add_argument("--recorded", action="store_true", help="only the mutants of recorded runs")
+    parser.add_argument("--only", metavar="WORD", default="", help="only live mutants whose name holds this word")
+    parser.add_argument("--readme", action="store_true", help="put the figures of reports/truth.json into the README")
+    parser.add_argument("--reports", type=Path, default=ROOT / "reports")
+    options = parser.parse_args()
+    if options.readme:
+        write_readme(json.loads((options.reports / "truth.json").read_text("utf-8"))["figures"])
+        return 0
+    rows: list[Row] = []
+
+    def tell(row: Row) -> None:
+        rows.append(row)
+        print(as_text([row]), flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="harness-truth-") as name:
+        folder = Path(name)
+        recorded = {base: record(base, folder / "clean") for base in BASES}
+        for base in BASES:
+            tell(clean_row(base, recorded[base]))
+        for mutant in MUTANTS:
+            tell(recorded_row(mutant, recorded[mutant.base], folder / "mutants"))
+        for live in () if options.recorded else LIVE:
+            if live.available and options.only in live.name:
+                tell(live_row(live, folder / live.name))
+    write(rows, options.reports, whole=not options.recorded and not options.only)
+    print(summary(rows))
+    return int(not all(row.as_expected for row in rows) or figures(rows)["passed"] > 0)
+
+
+def write(rows: list[Row], reports: Path, *, whole: bool) -> None:
+    """The whole matrix where the README finds it; a part of it beside."""
+    reports.mkdir(parents=True, exist_ok=True)
+    name = "truth" if whole else "truth-part"
+    (reports / f"{name}.md").write_text(as_markdown(rows), "utf-8")
+    (reports / f"{name}.json").write_text(as_json(rows), "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
