@@ -17,6 +17,7 @@ from harness.units import show_duration
 from harness.verdict import Receipt
 
 ENDED = ("service.killed", "service.stopped", "service.exited")
+_BY_THE_CALL_NS = NS_PER_S // 2  # what ends later, the end of the run included, was ended by something else
 _SEEN_AFTER_NS = NS_PER_S // 2  # how long the process table may lag behind the signal
 
 
@@ -26,13 +27,12 @@ def judge_process(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan
         return receipt_of(calls, "NO EFFECT", f"it could not be injected or healed: {calls.failed}"), None
     if calls.injecting_ns is None or calls.injected_ns is None:
         return receipt_of(calls, "NO EVIDENCE", "the run ended before it was injected"), None
-    frozen = _first(record, calls, ("service.paused",), calls.injecting_ns)
-    gone = _first(record, calls, ENDED, calls.injecting_ns)
-    away = frozen if calls.fault.kind == "pause" else gone
-    if away is None:
-        what = "paused" if calls.fault.kind == "pause" else "ended"
-        return receipt_of(calls, "NO EVIDENCE", f"no event says that {calls.fault.target} was {what}"), None
-    back = _first(record, calls, ("service.resumed",) if away is frozen else ("service.ready",), away[0])
+    paused = calls.fault.kind == "pause"
+    away = _first(record, calls, ("service.paused",) if paused else ENDED, calls.injecting_ns)
+    if away is None or away[0] > calls.injected_ns + _BY_THE_CALL_NS:
+        what = "paused" if paused else "ended"
+        return receipt_of(calls, "NO EVIDENCE", f"no event says that {calls.fault.target} was {what} by it"), None
+    back = _first(record, calls, ("service.resumed",) if paused else ("service.ready",), away[0])
     end = call_zone(record, calls)[1]
     expected_back = calls.healing_ns is not None or not calls.fault.undoable
     end_zone = (back[0], back[0]) if back is not None else end

@@ -135,3 +135,14 @@ def test_a_wire_of_another_run_is_seen(tmp_path, link, second):
 def test_a_journal_of_two_runs_is_seen(tmp_path):
     """A run starts once."""
     assert_doubted(ordinary().event(1, "run.started", "run-2"), tmp_path, "journal", "2 starts of a run")
+
+
+def test_a_service_that_ended_with_the_run_was_not_killed(tmp_path):
+    """The kill call did nothing; that the service ended at the end of the run is no proof of it."""
+    run = Run(scenario(fault={"process": "kill", "service": "payment"})).load(0, 15).fault().crossings(0, 15)
+    run.event(15.7, "service.stopped", "payment", pid=run.pid("payment"), started_at=1.0)
+
+    found = receipt(run, tmp_path, "fault")
+
+    assert found.status == "NO EVIDENCE"
+    assert "no event says that payment was ended by it" in found.sentence
