@@ -12,12 +12,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from harness.errors import InputError
+from harness.judge import judge
 from harness.links import toxiproxy
 from harness.links.toxiproxy import ToxiproxyServer
 from harness.progress import Silent
@@ -26,6 +28,7 @@ from harness.run.rig import Rig
 from harness.run.session import Session
 from harness.run.world import RunWorld
 from harness.suite import run_one
+from harness.verdict import Verdict
 
 from .matrix import SCENARIOS, Row, told
 
@@ -68,7 +71,7 @@ def live_row(mutant: LiveMutant, folder: Path) -> Row:
         options = RunOptions(reports=reports, retry_busy=0)
         result = run_one(SCENARIOS / f"{mutant.base}.yaml", options, Silent())
         if result.error is not None:
-            got, reason = STOPPED, str(result.error).replace(f"{folder}/", "").splitlines()[0]
+            got, reason = _stopped(reports), str(result.error).replace(f"{folder}/", "").splitlines()[0]
         else:
             assert result.verdict is not None
             got, reason = result.verdict.verdict.value, told(result.verdict, mutant.words)
@@ -76,6 +79,17 @@ def live_row(mutant: LiveMutant, folder: Path) -> Row:
         kind="live", name=mutant.name, done=mutant.done, expected=mutant.expected, got=got, reason=reason,
         words=mutant.words,
     )  # fmt: skip
+
+
+def _stopped(reports: Path) -> str:
+    """STOPPED, unless a journal that the run left behind would be taken for a whole one."""
+    for journal in reports.glob("*/journal.db"):
+        try:
+            if (verdict := judge(journal.parent).verdict) is not Verdict.INCONCLUSIVE:
+                return verdict.value
+        except InputError:
+            continue
+    return STOPPED
 
 
 @contextmanager
@@ -225,23 +239,31 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(small)], check=True)
 
 
-BUSY_S, BUSY_PROCESSES = 15, 16
+BUSY_S, BUSY_PROCESSES = 12, 16
 _BURN = f"import time\nend = time.monotonic() + {BUSY_S}\nwhile time.monotonic() < end: pass"
 
 
-@live("gentle", "sixteen busy processes take the machine", "schedule error|lagged|of its core|silence|latency rose|too short",
-      available="HARNESS_TRUTH_BUSY" in os.environ)  # fmt: skip
+@live(
+    "gentle",
+    "sixteen busy processes take the machine",
+    "could not send the load on time|in the journal|dropped|latency rose",
+    available="HARNESS_TRUTH_BUSY" in os.environ,
+)
 @contextmanager
 def machine_saturated() -> Iterator[None]:
-    """Disturbs whoever shares the machine, so it has to be asked for: HARNESS_TRUTH_BUSY=1."""
+    """
+    Disturbs whoever shares the machine, so it has to be asked for: HARNESS_TRUTH_BUSY=1. Its row is a question more
+    than a claim: a kernel that lets the load go first keeps it on time, and then PASS is what was earned.
+    """
     begin, busy = Session.begin_load, []
 
-    def burn_and_begin(session: Session) -> int:
+    def begin_and_burn(session: Session) -> int:
+        t0_ns = begin(session)
         busy.extend(subprocess.Popen([sys.executable, "-c", _BURN]) for _ in range(BUSY_PROCESSES))
-        return begin(session)
+        return t0_ns
 
     try:
-        with patch.object(Session, "begin_load", burn_and_begin):
+        with patch.object(Session, "begin_load", begin_and_burn):
             yield
     finally:
         for process in busy:
@@ -252,4 +274,4 @@ def machine_saturated() -> Iterator[None]:
 @live("gentle", "the disk is full in the middle of the run", "full", expected=STOPPED, reports=small_disk,
       available=sys.platform == "linux" and os.geteuid() == 0)  # fmt: skip
 def disk_full() -> AbstractContextManager[object]:
-    return patch.multiple(RunWorld)
+    return nullcontext()
