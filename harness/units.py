@@ -8,6 +8,7 @@ milliseconds by it, Python seconds, and a guess would be wrong half the time.
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _DURATION_PART = re.compile(_NUMBER + r"\s*(us|µs|ms|s|m|h)")
@@ -22,11 +23,19 @@ _PER_SECONDS = {
 _BYTES = {"B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 LONGEST_DURATION_S = 7 * 24 * 3600.0
+LONGEST_TEXT = 100  # characters; looking for units in a long row of digits takes time that grows with its square
+
+
+def short(text: object) -> TypeGuard[str]:
+    """Whether this is a text that can be a number with a unit. Raises ValueError for one that is far too long."""
+    if isinstance(text, str) and len(text) > LONGEST_TEXT:
+        raise ValueError(f"{text[:20]!r}... of {len(text)} characters is too long for a number and a unit")
+    return isinstance(text, str)
 
 
 def duration_s(text: object) -> float:
     """Seconds of a duration such as `250ms`, `2s`, `1.5m`, `1m30s`. Raises ValueError."""
-    if isinstance(text, str):
+    if short(text):
         stripped = text.strip()
         parts = list(_DURATION_PART.finditer(stripped))
         rest = _DURATION_PART.sub("", stripped).strip()
@@ -40,7 +49,7 @@ def duration_s(text: object) -> float:
 
 def rate_per_s(text: object) -> float:
     """Events a second of a rate such as `40/s`, `90/m`. Raises ValueError."""
-    if isinstance(text, str) and (found := _RATE.fullmatch(text)):
+    if short(text) and (found := _RATE.fullmatch(text)):
         return float(found.group(1)) / _PER_SECONDS[found.group(2)]
     raise ValueError(f"{text!r} is not a rate; write a number and a span: 40/s, 90/m")
 
@@ -48,7 +57,7 @@ def rate_per_s(text: object) -> float:
 def share(text: object) -> float:
     """A share between 0 and 1, written `99.5%` or as the number 0.995. Raises ValueError."""
     value: float | None = None
-    if isinstance(text, str) and (found := _SHARE.fullmatch(text)):
+    if short(text) and (found := _SHARE.fullmatch(text)):
         value = float(found.group(1)) / 100
     elif isinstance(text, int | float) and not isinstance(text, bool):
         value = float(text)
@@ -61,7 +70,7 @@ def share(text: object) -> float:
 
 def size_bytes(text: object) -> int:
     """Bytes of a size such as `512B`, `64KB` (1000), `1MiB` (1024 squared). Raises ValueError."""
-    if isinstance(text, str) and (found := _SIZE.fullmatch(text)):
+    if short(text) and (found := _SIZE.fullmatch(text)):
         return round(float(found.group(1)) * _BYTES[found.group(2)])
     raise ValueError(f"{text!r} is not a size; write a number and a unit: 512B, 64KB, 1MiB")
 

@@ -47,7 +47,7 @@ def _microseconds(value: Any) -> int:
 
 def _kilobytes_per_s(value: Any) -> int:
     """Whole KB/s (1 KB is 1000 bytes: Toxiproxy passes `rate` bytes each millisecond)."""
-    if isinstance(value, str) and (found := re.fullmatch(r"\s*(.+?)\s*/\s*s\s*", value)):
+    if units.short(value) and (found := re.fullmatch(r"\s*(.+?)\s*/\s*s\s*", value)):
         try:
             size = units.size_bytes(found.group(1))
         except ValueError:

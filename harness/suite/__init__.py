@@ -15,6 +15,7 @@ from harness.errors import HarnessError, InputError, disk_error
 from harness.progress import View
 from harness.run.options import RunOptions
 from harness.suite.result import Result, SuiteResult
+from harness.system.text import LARGEST_BYTES
 from harness.verdict import RunVerdict
 
 __all__ = ["Result", "SuiteResult", "find", "judge_and_report", "looks_like_scenario", "matches", "run", "run_one"]
@@ -30,17 +31,10 @@ def find(paths: Sequence[Path], keyword: str | None = None, tags: Sequence[str] 
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and looks_like_scenario(p))
-            if not inside:
-                raise InputError(
-                    f"{path}: no scenario in this folder", hint="a scenario is a .yaml file with `timeline:`"
-                )
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise InputError(f"{path}: no such file or folder")
+        try:
+            found.update(dict.fromkeys(_below(path)))
+        except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
+            raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not keyword and not tags:
         return list(found)
     chosen = [path for path in found if _chosen(path, keyword, tags)]
@@ -51,11 +45,25 @@ def find(paths: Sequence[Path], keyword: str | None = None, tags: Sequence[str] 
     return chosen
 
 
+def _below(path: Path) -> list[Path]:
+    """The file itself, or the scenarios in a folder. Raises InputError, OSError, ValueError."""
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and looks_like_scenario(p))
+        if not inside:
+            raise InputError(f"{path}: no scenario in this folder", hint="a scenario is a .yaml file with `timeline:`")
+        return inside
+    if not path.exists() and not path.is_symlink():
+        raise InputError(f"{path}: no such file or folder")
+    return [path]
+
+
 def looks_like_scenario(path: Path) -> bool:
     """Whether a YAML file has a `timeline` at its top: so that Compose files beside scenarios are left alone."""
     try:
+        if not path.is_file():  # reading a pipe would wait, a device might never end
+            return False
         with path.open("rb") as file:
-            return any(line.startswith((b"timeline:", b"expect:")) for line in file)
+            return any(line.startswith((b"timeline:", b"expect:")) for line in file.read(LARGEST_BYTES).splitlines())
     except OSError:
         return False
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -25,7 +25,7 @@ Where = tuple[str | int, ...]
 """A place inside the data: keys and positions, from the top."""
 
 DEEPEST = 60
-MOST_NODES = 100_000  # after aliases are filled in: what ten lines of aliases can grow to is far above
+MOST_NODES = 20_000  # before and after aliases are filled in; a system of a hundred services has a third of it
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,31}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
@@ -106,19 +106,25 @@ def did_you_mean(word: str, known: Sequence[str]) -> str | None:
 
 
 class _DepthLimitedLoader(yaml.SafeLoader):
-    """PyYAML's own loader, with a bound on nesting, so that no file can exhaust the stack."""
+    """PyYAML's own loader, with bounds on nesting and on the number of values: no file can exhaust stack or patience."""
 
     depth = 0
+    nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self.depth += 1
+        self.nodes += 1
         try:
             if self.depth > DEEPEST:
-                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-                raise yaml.MarkedYAMLError(None, None, f"values are nested deeper than {DEEPEST} levels", mark)
+                self._too_much(f"values are nested deeper than {DEEPEST} levels")
+            if self.nodes > 2 * MOST_NODES:  # keys are nodes too
+                self._too_much(f"the file holds more than {MOST_NODES} values")
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
+
+    def _too_much(self, problem: str) -> NoReturn:
+        raise yaml.MarkedYAMLError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
 
 
 def _composed(text: str, file: Path | str) -> yaml.Node | None:
@@ -167,11 +173,7 @@ class _Builder:
 
     def build(self, node: yaml.Node, where: Where, line: int | None = None) -> Any:
         own_line: int = node.start_mark.line + 1
-        self._nodes += 1
-        if self._nodes > MOST_NODES or len(where) > DEEPEST:
-            what = f"{MOST_NODES} values" if self._nodes > MOST_NODES else f"{DEEPEST} levels"
-            message = f"the file grows beyond {what} when its aliases are filled in"
-            raise InputError.of([*self.mistakes, Mistake(self._file, own_line, message)])
+        self._count(own_line, where)
         self.lines[where] = own_line if line is None or isinstance(node, yaml.ScalarNode) else line
         own_tag = node.tag == "!" or (node.tag.startswith(_OWN_TAG) and "/" not in node.tag)
         if not own_tag and not self._foreign_tags:
@@ -184,10 +186,11 @@ class _Builder:
         self.texts[where] = node.value
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, where: Where, merging: tuple[yaml.Node, ...] = ()) -> dict[str, Any]:
+        """merging: the mappings that are being merged by `<<`, outermost first; one may stand inside itself."""
         found: dict[str, Any] = {}
         seen: dict[Hashable, int] = {}
-        merged: list[yaml.Node] = []
+        merged: list[tuple[yaml.Node, int]] = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
@@ -198,34 +201,52 @@ class _Builder:
                 self._wrong(line, f"key {key!r} is not text")
                 continue
             if key == "<<" and key_node.style is None:
-                merged.append(value_node)
+                merged.append((value_node, line))
                 continue
             if key in seen:
                 self._wrong(line, f"key {key!r} stands here twice, first in line {seen[key]}", "keep one of them")
                 continue
             seen[key] = line
             found[key] = self.build(value_node, (*where, key), line)
-        for source in merged:
-            self._merge(source, found, where)
+        for source, line in merged:
+            self._merge(source, line, found, where, (*merging, node))
         return found
 
-    def _merge(self, source: yaml.Node, into: dict[str, Any], where: Where) -> None:
+    def _merge(
+        self, source: yaml.Node, line: int, into: dict[str, Any], where: Where, merging: tuple[yaml.Node, ...]
+    ) -> None:
         """YAML's `<<`: keys of another mapping, wherever this one does not say them itself."""
         parts = source.value if isinstance(source, yaml.SequenceNode) else [source]
         for part in parts:
             if not isinstance(part, yaml.MappingNode):
-                self._wrong(source.start_mark.line + 1, "<< takes a mapping, or a list of mappings")
+                self._wrong(line, "<< takes a mapping, or a list of mappings")
                 continue
-            kept_lines, kept_texts = dict(self.lines), dict(self.texts)
-            for key, value in self._mapping(part, where).items():
+            self._count(line, where)
+            if part in merging or len(merging) > DEEPEST:
+                self._wrong(line, "<< merges a mapping into itself")
+                continue
+            kept_lines, kept_texts = self.lines, self.texts
+            self.lines, self.texts = {}, {}
+            for key, value in self._mapping(part, where, merging).items():
                 if key not in into:
                     into[key] = value
-            self.lines |= kept_lines
-            self.texts |= kept_texts
+            (lines, self.lines), (texts, self.texts) = (self.lines, kept_lines), (self.texts, kept_texts)
+            for place, its_line in lines.items():
+                kept_lines.setdefault(place, its_line)
+            for place, text in texts.items():
+                kept_texts.setdefault(place, text)
+
+    def _count(self, line: int, where: Where) -> None:
+        """One value more, or one mapping more that is merged: either can be written once and stand there a million times."""
+        self._nodes += 1
+        if self._nodes > MOST_NODES or len(where) > DEEPEST:
+            what = f"{MOST_NODES} values" if self._nodes > MOST_NODES else f"{DEEPEST} levels"
+            message = f"the file grows beyond {what} when its aliases are filled in"
+            raise InputError.of([*self.mistakes, Mistake(self._file, line, message)])
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text: str = node.value
-        if _CONTROL.search(text):
+        if node.style == '"' and _CONTROL.search(text):  # the file holds none, but \x00 in quotes makes one
             self._wrong(node.start_mark.line + 1, f"value {text[:60]!r} is not text")
             return ""
         if node.style is not None or (node.tag == _OWN_TAG + "str" and _has_tag(node)):
