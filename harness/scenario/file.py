@@ -6,7 +6,9 @@ The scenario and its Compose file are read together, so a person hears of the mi
 
 from __future__ import annotations
 
+import ast
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,7 @@ from harness.system.compose_file import read_system
 from harness.system.document import Document, Where, read_document
 from harness.system.mistakes import Finding, findings
 from harness.system.model import System
-from harness.system.text import read_text
+from harness.system.text import read_raw, read_text
 
 _EXPECTATION: TypeAdapter[Any] = TypeAdapter(AnyExpectation)
 
@@ -113,7 +115,7 @@ def _load(
     scenario, parts = _parts(document.data, system, found)
     found += cross_check(parts)
     if scenario is not None and scenario.load.locustfile is not None:
-        found += _locustfile(path.parent, scenario.load.locustfile)
+        mistakes += _locustfile(path.parent, scenario.load.locustfile, found)
     mistakes += [place.mistake(finding) for finding in found]
     if mistakes or scenario is None or system is None:
         raise InputError.of(list(dict.fromkeys(mistakes)))
@@ -166,10 +168,23 @@ def _exists(file: Path) -> bool:
         return False
 
 
-def _locustfile(folder: Path, name: str) -> list[Finding]:
-    if _exists(folder / name):
+def _locustfile(folder: Path, name: str, found: list[Finding]) -> list[Mistake]:
+    """What Python has against a locustfile. One that is not there is a mistake of the scenario's own line."""
+    file = Path(os.path.normpath(folder / name))
+    if not _exists(file):
+        found.append(Finding(where=("load", "locustfile"), message=f"locustfile is {name!r}: no such file"))
         return []
-    return [Finding(where=("load", "locustfile"), message=f"locustfile is {name!r}: no such file")]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(read_raw(file))
+    except SyntaxError as error:
+        return [Mistake(file, error.lineno or 1, f"is not Python: {error.msg}")]
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL; what is nested too deeply
+        return [Mistake(file, 1, f"is not Python: {str(error) or 'nested too deeply'}")]
+    except InputError as error:
+        return list(error.mistakes)
+    return []
 
 
 def _parts(data: dict[str, Any], system: System | None, found: list[Finding]) -> tuple[Scenario | None, Parts]:
