@@ -63,6 +63,8 @@ def _answer(promise: Promise, evidence: Evidence) -> CheckResult:
         reason = f"{error} ({error.hint})" if error.hint else str(error)
         return inconclusive(promise, title=promise.check, reason=reason)
     except Exception as error:  # a bug in a check must never become a pass, nor hide the other checks
+        if (damage := evidence.record.reader.damage()) is not None:
+            return inconclusive(promise, title=promise.check, reason=f"the journal is damaged: {damage}")
         reason = f"the check itself failed, which is a bug: {type(error).__name__}: {error}"
         return inconclusive(promise, title=promise.check, reason=reason)
     missing = _missing(promise, evidence)

@@ -74,8 +74,13 @@ def _id_ranges(reader: JournalReader, source: str) -> Iterator[tuple[int, int]]:
     table = source.split(maxsplit=1)[0]
     sql = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"  # noqa: S608  # a table of ours
     first, last = next(reader.rows(sql))
-    for low in range(first, last + 1, _ROWS_AT_ONCE) if first is not None else ():
-        yield low, low + _ROWS_AT_ONCE - 1
+    while first is not None:
+        yield first, first + _ROWS_AT_ONCE - 1
+        if first > last - _ROWS_AT_ONCE:
+            return
+        # The next id there is, however far away: a damaged one may be as far as a number can be.
+        sql = f"SELECT min(id) FROM {table} WHERE id >= ?"  # noqa: S608  # a table of ours
+        (first,) = next(reader.rows(sql, (first + _ROWS_AT_ONCE,)))
 
 
 def either(one: bytes, other: bytes) -> bytes:

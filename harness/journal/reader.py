@@ -8,11 +8,13 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from harness.journal import FILE_NAME, FORMAT
+from harness.journal.damage import first_damage, missing_part
 
 MAPPED_BYTES = 1 << 31  # read through the machine's own page cache: a third less time for each look at a big table
 
@@ -21,8 +23,12 @@ class JournalReader:
     """One run's journal. `run` is the folder of the run or the file itself. Raises InputError."""
 
     def __init__(self, run: Path) -> None:
-        self.path = run / FILE_NAME if run.is_dir() else run
-        if not self.path.is_file():
+        try:
+            self.path = run / FILE_NAME if run.is_dir() else run
+            there = self.path.is_file()
+        except (OSError, ValueError) as error:  # ValueError: a NUL inside the path
+            raise InputError(f"{run}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if not there:
             raise InputError(f"{run}: no journal here", hint="name a run's folder (reports/latest) or its journal.db")
         try:
             self._db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
@@ -30,18 +36,23 @@ class JournalReader:
             self.facts: dict[str, Any] = {
                 key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM run")
             }
-        except (sqlite3.Error, ValueError) as error:
+            missing = missing_part(self._db)
+        except (sqlite3.Error, OSError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self.path}: not a journal of this program: {error}") from error
         if self.facts.get("format") != FORMAT:
             raise InputError(
                 f"{self.path}: journal format {self.facts.get('format')!r}, this version reads {FORMAT}",
                 hint="judge it with the version that wrote it (key `versions` of its run table)",
             )
+        if missing is not None:
+            raise InputError(f"{self.path}: damaged: {missing}")
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Rows of any query, as tuples. Raises InputError when the file is damaged."""
         try:
-            yield from self._db.execute(sql, values)
+            yield from chain(
+                self._db.execute(sql, values)
+            )  # chain: a generator left half-way must not close the cursor
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path}: damaged: {error}") from error
 
@@ -78,11 +89,21 @@ class JournalReader:
         sql = f"SELECT t_ns, kind, subject, data FROM events {where} ORDER BY t_ns, id"  # noqa: S608  # only question marks
         return [(t_ns, kind, subject, json.loads(data)) for t_ns, kind, subject, data in self.rows(sql, kinds)]
 
+    def damage(self) -> str | None:
+        """What is wrong with the file, for whoever stumbled over something in it; None when nothing is. Slow."""
+        return first_damage(self._db)
+
     def close(self) -> None:
         self._db.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        """Close. What came out of a damaged file is the file's fault, and becomes an InputError that says where."""
+        try:
+            of_ours = isinstance(error, Exception) and not isinstance(error, HarnessError | OSError)
+            if of_ours and (damage := self.damage()) is not None:
+                raise InputError(f"{self.path}: damaged: {damage}") from error
+        finally:
+            self.close()

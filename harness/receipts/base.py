@@ -7,9 +7,10 @@ It works out when everything was and reads the big tables only when they are ask
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.clock import NS_PER_S
 from harness.errors import InputError
@@ -28,6 +29,7 @@ from harness.journal.reader import JournalReader
 from harness.scenario.model import Scenario
 from harness.system.model import Objective, System
 
+T = TypeVar("T")
 FOREVER_NS = (1 << 62) - 1
 DOWN = ("service.killed", "service.stopped", "service.exited", "service.paused")
 UP = ("service.ready", "service.resumed")
@@ -67,8 +69,8 @@ class Record:
         for fact in ("scenario", "system"):
             if fact not in facts:
                 raise InputError(f"{reader.path}: the journal holds no {fact}: the run ended before it began")
-        self.scenario = Scenario.model_validate(facts["scenario"])  # as it ran, whatever is judged now
-        self.system = System.from_json(facts["system"])
+        self.scenario = _read(reader, "scenario", Scenario.model_validate)  # as it ran, whatever is judged now
+        self.system = _read(reader, "system", System.from_json)
         self.events = reader.events()
 
     @cached_property
@@ -205,6 +207,15 @@ class Record:
             healed_ns=stamps.get("fault.healed"),
             failed=str(errors[0]) if errors else None,
         )
+
+
+def _read(reader: JournalReader, fact: str, read: Callable[[Any], T]) -> T:
+    """A fact of the run as what it was before it was written. Raises InputError."""
+    try:
+        return read(reader.facts[fact])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        said = f"{type(error).__name__}: {error}".splitlines()
+        raise InputError(f"{reader.path}: damaged: {fact} of the run cannot be read: {' '.join(said[:3])}") from error
 
 
 def objective_codes(columns: RequestColumns, low: int, high: int, objective: Objective, now_ns: int) -> bytes:

@@ -13,13 +13,14 @@ import math
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness import __version__
-from harness.errors import InputError
+from harness.errors import InputError, Mistake
 from harness.secrets import texts
 from harness.verdict import CheckResult, Receipt, RunVerdict, Verdict
 
+T = TypeVar("T")
 FORMAT = 1
 FILE_NAME = "verdict.json"
 
@@ -41,20 +42,38 @@ def dump_verdict(verdict: RunVerdict) -> str:
 
 def load_verdict(path: Path) -> RunVerdict:
     """Read verdict.json, or that of a run's folder. Raises InputError."""
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path
     try:
+        file = path / FILE_NAME if path.is_dir() else path
+        if file.exists() and not file.is_file():
+            raise _unreadable(file, None, "this is no ordinary file; a verdict is one")
         text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file}: cannot be read: {error}", hint="harness report RUN makes it from the run's journal"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL inside the path
+        raise _unreadable(file, None, f"cannot be read: {error}") from error
     try:
         return parse_verdict(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{file}: not a verdict of this program: {type(error).__name__}: {error}",
-            hint="harness report RUN makes it anew from the run's journal",
-        ) from error
+    except json.JSONDecodeError as error:
+        message = f"not a verdict of this program: no JSON: column {error.colno}: {error.msg}"
+        raise _unreadable(file, error.lineno, message) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        message = f"not a verdict of this program: {type(error).__name__}: {_first_line(error)}"
+        raise _unreadable(file, None, message) from error
+
+
+def _unreadable(file: Path, line: int | None, message: str) -> InputError:
+    mistake = Mistake(file, line, message)
+    hint = "harness report RUN makes it anew from the run's journal"
+    return InputError(str(mistake), hint=hint, mistakes=(mistake,))
+
+
+def _first_line(error: Exception) -> str:
+    """What was wrong in one line: pydantic's own text has several."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        one = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+    return str(error)
 
 
 def parse_verdict(found: Mapping[str, Any]) -> RunVerdict:
@@ -66,7 +85,14 @@ def parse_verdict(found: Mapping[str, Any]) -> RunVerdict:
     values["declared"] = Verdict(found["declared"])
     values["checks"] = tuple(_check(item) for item in found["checks"])
     values["receipts"] = tuple(_receipt(item) for item in found["receipts"])
-    return RunVerdict(**values)
+    return _typed(RunVerdict, values)
+
+
+def _typed(kind: type[T], values: dict[str, Any]) -> T:
+    """An instance whose values have the types its class says. Raises ValidationError, a ValueError."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).validate_python(values)
 
 
 def _check(found: Mapping[str, Any]) -> CheckResult:
@@ -76,13 +102,13 @@ def _check(found: Mapping[str, Any]) -> CheckResult:
     if found["interval"] is not None:
         low, high = found["interval"]
         values["interval"] = (-math.inf if low is None else low, math.inf if high is None else high)
-    return CheckResult(**values)
+    return _typed(CheckResult, values)
 
 
 def _receipt(found: Mapping[str, Any]) -> Receipt:
     values = {field.name: found[field.name] for field in dataclasses.fields(Receipt)}
     values["verdict"] = Verdict(found["verdict"])
-    return Receipt(**values)
+    return _typed(Receipt, values)
 
 
 def _plain(item: Any) -> Any:

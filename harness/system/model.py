@@ -133,32 +133,7 @@ class System:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> System:
-        """The system that to_json wrote."""
-        return cls(
-            name=data["name"],
-            file=Path(data["file"]),
-            services={name: _service(service) for name, service in data["services"].items()},
-            links=tuple(SystemLink(**link) for link in data["links"]),
-            profiles={name: _profile(profile) for name, profile in data["profiles"].items()},
-            objectives=tuple(Objective(**objective) for objective in data["objectives"]),
-            ledgers=tuple(
-                Ledger(**{**ledger, "acknowledged": tuple(ledger["acknowledged"])}) for ledger in data["ledgers"]
-            ),
-        )
+        """The system that to_json wrote. Raises ValueError for anything else."""
+        from pydantic import TypeAdapter
 
-
-def _service(data: Mapping[str, Any]) -> Service:
-    health = data["health"]
-    return Service(
-        **{
-            **data,
-            "command": None if data["command"] is None else tuple(data["command"]),
-            "working_dir": None if data["working_dir"] is None else Path(data["working_dir"]),
-            "health": None if health is None else HealthCheck(**{**health, "test": tuple(health["test"])}),
-        }
-    )
-
-
-def _profile(data: Mapping[str, Any]) -> Profile:
-    requests = tuple(RequestTemplate(**{**request, "ok": tuple(request["ok"])}) for request in data["requests"])
-    return Profile(name=data["name"], requests=requests, data=data["data"])
+        return TypeAdapter(cls).validate_python(data)
