@@ -177,7 +177,9 @@ class Retries(Promise):
         None, alias="waits_at_least", description="shortest wait between two attempts of one call"
     )
     waits_s: tuple[Seconds, ...] = Field(
-        (), alias="waits", description="the first, second ... wait of a call: 95 % of each within `give` of it"
+        (),
+        alias="waits",
+        description="the first, second ... wait of a call: the median within `give` of it, 5 % at most shorter",
     )
     give_s: Seconds = Field(0.03, alias="give", description="how far a wait may be from the one in `waits`")
 

@@ -344,6 +344,17 @@ def test_retries(tmp_path, promise, attempts, expected):
     assert check(retried(promise, attempts), tmp_path).verdict is expected
 
 
+@pytest.mark.parametrize(("odd_s", "expected"), [(0.5, PASS), (0.001, FAIL)], ids=["late", "early"])
+def test_a_client_may_wake_late_and_not_early(tmp_path, odd_s, expected):
+    """A quarter of the waits longer than promised is the machine's doing, a quarter shorter is the client's."""
+    run = quiet({"retries": {"on": LINK, "waits": ["20ms"], "give": "5ms"}}).load(0, 15)
+    for number in range(100):
+        second, wait_s = 1 + number / 10, odd_s if number % 4 == 0 else 0.02
+        run.exchange(second, trace=f"{number:032x}").exchange(second + 0.005 + wait_s, trace=f"{number:032x}")
+
+    assert check(run, tmp_path).verdict is expected
+
+
 def test_retries_of_five_calls_are_not_judged(tmp_path):
     """Too few calls to say."""
     assert check(retried({"attempts_at_most": 3}, 1, calls=5), tmp_path).verdict is INCONCLUSIVE
