@@ -32,7 +32,7 @@ from locust.exception import StopUser  # noqa: E402
 
 from harness.children import ask_for_priority  # noqa: E402
 from harness.clock import NS_PER_S  # noqa: E402
-from harness.errors import HarnessError  # noqa: E402
+from harness.errors import EXIT_WRONG_INPUT, HarnessError  # noqa: E402
 from harness.load import person_file  # noqa: E402
 from harness.load.config import read_config  # noqa: E402
 from harness.load.housekeeping import Housekeeping  # noqa: E402
@@ -152,8 +152,12 @@ def run_file(home: Housekeeping) -> None:
     sys.argv = person_file.locust_arguments(config)
     try:
         locust.main.main()
-    except SystemExit:  # its only way to end, for good and for bad
+    except BaseException as error:  # SystemExit is its only way to end, for good and for bad; the rest is the file's
         if not home.said_ready:
+            assert config.locustfile is not None
+            home.say_failed(person_file.mistake_in(config.locustfile, error))
+            raise SystemExit(EXIT_WRONG_INPUT) from None
+        if not isinstance(error, SystemExit):
             raise
     home.say_ended()
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from harness.children import Spawn
 from harness.clock import NS_PER_S, Clock
-from harness.errors import HarnessError, InputError, SetUpError
+from harness.errors import HarnessError, InputError, Mistake, SetUpError
 from harness.load.config import FOLLOWS, LoadConfig, Model
 from harness.load.schedule import pieces_of
 from harness.scenario.model import Load
@@ -109,7 +109,10 @@ class LoadChild:
         return masked if same else {FOLLOWS: True, **masked}
 
     def wait_ready(self, timeout_s: float) -> dict[str, Any]:
-        """What the self-test found: {"ok", "calls", "upstream", "wrong"}. Raises HarnessError."""
+        """
+        What the self-test found: {"ok", "calls", "upstream", "wrong"}. Raises InputError with the line for a locustfile
+        that cannot be used, HarnessError for the rest.
+        """
         tested: dict[str, Any] = self._wait("ready", timeout_s)["self_test"]
         return tested
 
@@ -185,7 +188,10 @@ class LoadChild:
             if event is None:
                 self._events.put(None)  # whoever asks next has to hear it too
                 raise self._gone(f"ended before it said {kind!r}")
-            if event.pop("event", None) == kind:
+            said = event.pop("event", None)
+            if said == "failed":
+                raise InputError.of([Mistake(**event)])
+            if said == kind:
                 return event
 
     def _gone(self, what: str) -> HarnessError:

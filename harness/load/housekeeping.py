@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import gevent
 
 from harness.clock import NS_PER_S
+from harness.errors import Mistake
 from harness.journal.spool import SpoolWriter
 from harness.load.channel import Channel
 from harness.load.config import LoadConfig
@@ -50,6 +51,10 @@ class Housekeeping:
         self._meter = CpuMeter(now_ns=time.monotonic_ns(), cpu_ns=time.process_time_ns())
         gevent.spawn(self._measure_cpu)
         return t0_ns
+
+    def say_failed(self, mistake: Mistake) -> None:
+        """The person's own file cannot be used: say why, and where in it."""
+        self.channel.say("failed", {"file": str(mistake.file), "line": mistake.line, "message": mistake.message})
 
     def sleep_until(self, t_ns: int) -> None:
         """Wait for an instant (monotonic ns), or less when the load is stopped before."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ import geventhttpclient.client
 from gevent import GreenletExit
 
 from harness.clock import NS_PER_MS, NS_PER_S
+from harness.errors import Mistake
 from harness.load.config import LoadConfig
 from harness.load.outcome import FALLBACK_HEADER, UNFINISHED, Answer, error_class
 from harness.load.record import Record, Sent
@@ -44,6 +46,16 @@ def locust_arguments(config: LoadConfig) -> list[str]:
         "--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", str(math.ceil(config.timeout_s)),
         *(("-H", config.host) if config.host else ()),
     ]  # fmt: skip
+
+
+def mistake_in(file: str, error: BaseException) -> Mistake:
+    """What a person's file did that kept it from being used, with the line of theirs that it came from."""
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == file else None
+    frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    line = line or (frames[-1] if frames else None)
+    if isinstance(error, SystemExit):
+        return Mistake(file, line, f"ended the load before it began, with exit code {error.code or 0}")
+    return Mistake(file, line, f"cannot be imported: {type(error).__name__}: {error}".rstrip(": "))
 
 
 class WallClock:

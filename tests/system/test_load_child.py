@@ -20,7 +20,7 @@ from socket import SO_LINGER, SOL_SOCKET
 import pytest
 
 from harness.clock import NS_PER_S, SystemClock
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.journal.spool import COLUMNS, SpoolReader
 from harness.load.client import LoadChild, load_config
 from harness.scenario.model import Load
@@ -290,12 +290,26 @@ def test_a_persons_request_that_never_ends_is_a_row(tmp_path, server):
     assert {row["error"] for row in found} <= {"read_timeout", "unfinished"}
 
 
-def test_a_file_that_cannot_be_run_is_told_with_its_last_lines(tmp_path, server):
-    """A child that dies before it is ready raises, with what it said last."""
-    (tmp_path / "mine.py").write_text("raise RuntimeError('broken on purpose')")
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("import locust\n\nraise RuntimeError('broken on purpose')\n", 3, "RuntimeError: broken on purpose"),
+        ("def f():\n    return 1 / 0\n\n\nf()\n", 2, "ZeroDivisionError"),
+        ("import sys\n\nsys.exit(7)\n", 3, "exit code 7"),
+        ("import locust\n", None, "exit code 1"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_wrong_input_with_its_own_line(tmp_path, server, text, line, said):
+    """Whatever a person's file does at its import, they hear of the line it came from, not of our traceback."""
+    (tmp_path / "mine.py").write_text(text)
 
-    with pytest.raises(HarnessError, match="broken on purpose"):
+    with pytest.raises(InputError) as caught:
         send(tmp_path, server.base, Load(users=2, locustfile="mine.py"), None, 1.0)
+
+    (mistake,) = caught.value.mistakes
+
+    assert (Path(mistake.file).name, mistake.line) == ("mine.py", line)
+    assert said in mistake.message
 
 
 def test_an_open_load_feels_a_stall_that_a_closed_one_hides(tmp_path, server):
