@@ -99,7 +99,7 @@ def _special(arguments: tuple[str, ...]) -> int:
 
 def _load(locustfile: Path) -> int:
     """What the load child makes of a locustfile."""
-    from harness.clock import Clock
+    from harness.clock import SystemClock
     from harness.load.client import LoadChild, load_config
     from harness.scenario.model import Load
 
@@ -110,7 +110,7 @@ def _load(locustfile: Path) -> int:
     load = Load.model_validate({"users": 1, "locustfile": str(locustfile)})
     bases = {"order": "http://127.0.0.1:9"}
     config = load_config(load, None, seed=1, duration_s=1, bases=bases, spool=Path("spool/load.jsonl"))
-    child = LoadChild(config, spawn=spawn, run_dir=Path(), clock=Clock())
+    child = LoadChild(config, spawn=spawn, run_dir=Path(), clock=SystemClock())
     try:
         child.start()
         child.wait_ready(LOAD_LIMIT_S)
