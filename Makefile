@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test truth check scenarios lint format bench lock clean
+.PHONY: help install demo test truth check scenarios lint format bench fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ format: install ## put every file into the one format
 
 bench: install ## the measured claims: one table and one JSON line each
 	@for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+
+fuzz: install ## ten thousand malformed inputs, ten thousand hostile streams through the gate; SEED=n
+	@$(BIN)/python fuzz/inputs.py --cases 10000 --seed $(or $(SEED),1)
+	@$(BIN)/python fuzz/gate.py --streams 10000 --seed $(or $(SEED),1)
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
