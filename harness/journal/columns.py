@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter, le
 from typing import Any, NamedTuple
 
+from harness.errors import InputError
 from harness.journal.reader import JournalReader
 
 ABSENT = -(1 << 62)  # stands for NULL in a column of instants or spans
@@ -74,6 +75,8 @@ def _id_ranges(reader: JournalReader, source: str) -> Iterator[tuple[int, int]]:
     table = source.split(maxsplit=1)[0]
     sql = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"  # noqa: S608  # a table of ours
     first, last = next(reader.rows(sql))
+    if first is not None and not (isinstance(first, int) and isinstance(last, int)):
+        raise InputError(f"{reader.path}: damaged: ids of {table} go from {str(first)[:20]} to {str(last)[:20]}")
     while first is not None:
         yield first, first + _ROWS_AT_ONCE - 1
         if first > last - _ROWS_AT_ONCE:

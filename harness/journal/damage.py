@@ -74,7 +74,10 @@ def _damages(db: sqlite3.Connection) -> Iterator[str]:
 def _of_wrong_type(column: str, kind: str, *, optional: bool) -> str:
     allowed = ["'integer'" if kind == "INTEGER" else "'text'", *(["'null'"] if optional else [])]
     wrong = f"typeof({column}) NOT IN ({', '.join(allowed)})"
-    return f"{wrong} OR abs({column} / 2) > {LARGEST // 2}" if kind == "INTEGER" else wrong
+    if kind != "INTEGER":
+        return wrong
+    earliest = "OR {column} < 0" if column.endswith("_ns") else ""
+    return f"{wrong} OR abs({column} / 2) > {LARGEST // 2} {earliest.format(column=column)}"
 
 
 def _wrong_values(db: sqlite3.Connection, table: str) -> Iterator[str]:

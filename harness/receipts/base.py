@@ -238,4 +238,5 @@ def objective_codes(columns: RequestColumns, low: int, high: int, objective: Obj
 
 def between(columns: RequestColumns, start_ns: int, end_ns: int) -> tuple[int, int]:
     """The places of the requests meant for a stretch of time."""
-    return bisect_left(columns.intended_ns, start_ns), bisect_left(columns.intended_ns, end_ns)
+    low = bisect_left(columns.intended_ns, start_ns)
+    return low, max(low, bisect_left(columns.intended_ns, end_ns))

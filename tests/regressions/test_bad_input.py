@@ -202,6 +202,22 @@ def test_an_id_as_far_away_as_a_number_can_be_is_not_walked_to(tmp_path):
     assert judge(path).checks[0].samples > 0
 
 
+@pytest.mark.parametrize("table", ["requests", "wire"])
+def test_ids_that_are_no_numbers_are_damage(tmp_path, table):
+    """An infinite id has no next one; asking for it never ended."""
+    path = journal(tmp_path, *loosened(table), f"UPDATE {table} SET id = 9e999 WHERE rowid > 3")
+
+    with pytest.raises(InputError, match=f"damaged: ids of {table} go from 1 to inf"):
+        judge(path)
+
+
+def test_events_before_all_time_bring_no_verdict(tmp_path):
+    """A steady phase that ends before it begins holds no requests; it is no reason to fall over."""
+    verdict = judge(journal(tmp_path, "UPDATE events SET t_ns = -1"))
+
+    assert verdict.verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_journal_whose_json_is_nested_without_end_is_refused(tmp_path):
     """Ten thousand brackets are no reason to run out of stack."""
     path = journal(tmp_path, f"UPDATE run SET value = '{'[' * 10_000}' WHERE key = 'seed'")
