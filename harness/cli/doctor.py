@@ -163,7 +163,7 @@ def folder(reports: Path, least_free_bytes: int = LEAST_FREE_BYTES) -> Finding:
     """Whether the folder of the reports, or the one it would be made in, can be written and has room."""
     name = "reports folder"
     there = reports.absolute()
-    while not there.exists() and there != there.parent:
+    while not os.path.exists(there) and there != there.parent:  # noqa: PTH110  pathlib's raises for a name too long
         there = there.parent
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         fix = f"chmod u+wx '{there}', or choose another with --reports DIR"

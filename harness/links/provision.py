@@ -102,7 +102,7 @@ def _find(cache: Path, environment: Mapping[str, str], failures: list[str]) -> P
             ) from error
     on_path = shutil.which(PROGRAM, path=environment.get("PATH", os.defpath))
     for where, candidate in (("PATH", on_path and Path(on_path)), ("cache", cache / PROGRAM)):
-        if not candidate or not candidate.is_file():
+        if not candidate or not os.path.isfile(candidate):  # noqa: PTH113  pathlib's raises for a name too long
             failures.append(f"{where}: no {PROGRAM}" + ("" if where == "PATH" else f" in {cache}"))
             continue
         try:

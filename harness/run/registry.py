@@ -150,8 +150,15 @@ def _lock(descriptor: int) -> bool:
 def entry_paths(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The files of all entries, live and dead."""
     first, second = folders(environment)
-    found = sorted(first.glob("*.json")) if first.is_dir() else []
-    return found + (sorted(second.glob("*.json")) if second.is_dir() and private(second) else [])
+    found = sorted(first.glob("*.json")) if _is_folder(first) else []
+    return found + (sorted(second.glob("*.json")) if _is_folder(second) and private(second) else [])
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name no file system takes, from the environment
+        return False
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError, InputError, disk_error
@@ -21,6 +21,7 @@ from harness.verdict import RunVerdict
 __all__ = ["Result", "SuiteResult", "find", "judge_and_report", "looks_like_scenario", "matches", "run", "run_one"]
 
 SUFFIXES = (".yaml", ".yml")
+MOST_ENTRIES = 50_000  # below a folder of scenarios; looking through a whole disk would take minutes
 
 
 def find(paths: Sequence[Path], keyword: str | None = None, tags: Sequence[str] = ()) -> list[Path]:
@@ -48,13 +49,26 @@ def find(paths: Sequence[Path], keyword: str | None = None, tags: Sequence[str] 
 def _below(path: Path) -> list[Path]:
     """The file itself, or the scenarios in a folder. Raises InputError, OSError, ValueError."""
     if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and looks_like_scenario(p))
+        inside = sorted(file for file in _yaml_files(path) if looks_like_scenario(file))
         if not inside:
             raise InputError(f"{path}: no scenario in this folder", hint="a scenario is a .yaml file with `timeline:`")
         return inside
     if not path.exists() and not path.is_symlink():
         raise InputError(f"{path}: no such file or folder")
     return [path]
+
+
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    """YAML files anywhere below, hidden folders left out. Raises InputError for a folder nobody keeps scenarios in."""
+    seen = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        seen += len(folders) + len(names)
+        if seen > MOST_ENTRIES:
+            raise InputError(
+                f"{folder}: holds more than {MOST_ENTRIES} files and folders", hint="name the folder of the scenarios"
+            )
+        yield from (Path(place, name) for name in names if name.endswith(SUFFIXES))
 
 
 def looks_like_scenario(path: Path) -> bool:

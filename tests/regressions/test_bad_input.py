@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from unit.journals import LATENCY, LEDGER, Run, scenario, shop
 
+from harness.cli.doctor import folder
 from harness.errors import InputError
 from harness.journal import FILE_NAME
 from harness.journal.reader import JournalReader
 from harness.judge import judge
+from harness.links.provision import cache_folder, find_toxiproxy
 from harness.report.verdict_file import load_verdict
+from harness.run.registry import entry_paths
 from harness.scenario.file import load_scenario
 from harness.suite import find
 from harness.system.document import MOST_NODES, read_document
@@ -95,6 +98,40 @@ def test_a_name_no_file_system_takes_is_wrong_input(tmp_path, make):
 
     with pytest.raises(InputError, match="run: cannot be read: File name too long"):
         make([tmp_path / "run"])
+
+
+def test_a_folder_of_far_too_many_files_is_not_searched(tmp_path, monkeypatch):
+    """`harness validate /` is answered with a hint, not with minutes of silence; hidden folders do not count."""
+    monkeypatch.setattr("harness.suite.MOST_ENTRIES", 20)
+    hidden = tmp_path / ".venv"
+    hidden.mkdir()
+    for place, count in ((hidden, 30), (tmp_path, 10)):
+        for number in range(count):
+            (place / f"{number}.yaml").write_text("timeline:\n")
+
+    assert len(find([tmp_path])) == 10
+
+    (tmp_path / "more").mkdir()
+    for number in range(10):
+        (tmp_path / "more" / f"{number}.txt").touch()
+
+    with pytest.raises(InputError, match="more than 20 files"):
+        find([tmp_path])
+
+
+@pytest.mark.parametrize("variable", ["XDG_STATE_HOME", "XDG_CACHE_HOME"])
+def test_folders_of_the_environment_that_no_file_system_takes_hold_nothing(monkeypatch, variable):
+    """A name far too long in the environment is no bug of ours."""
+    environment = {variable: "x" * 5000, "PATH": ""}
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+
+    assert entry_paths(environment) == []
+    assert find_toxiproxy(cache_folder(environment), environment) is None
+
+
+def test_a_folder_for_reports_that_no_file_system_takes_is_a_finding():
+    """The doctor looks at the nearest folder there is."""
+    assert folder(Path("x" * 5000)).name == "reports folder"
 
 
 def test_a_pipe_where_a_file_of_text_is_wanted_is_called_what_it_is(tmp_path):
