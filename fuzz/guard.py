@@ -30,7 +30,7 @@ from case import MEGABYTE, Case
 
 LONGEST_S = 5.0
 LARGEST_MB = 500.0
-HANG_S = 30.0  # then it is killed
+HANG_S = 40.0  # then it is killed
 ADDRESS_SPACE = 4000 * MEGABYTE  # a case that wants more is stopped before the machine is
 LOAD_LIMIT_S = 6.0  # how long a locustfile may take to be imported here
 PROCESS_LIMIT_S = 60.0
@@ -277,7 +277,11 @@ def _work(make: Make, really_every: int, pipe: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    employer = os.getppid()
     while True:
+        while not pipe.poll(1.0):
+            if os.getppid() != employer:  # gone, and nobody else closes the pipe: the other workers hold it too
+                return
         try:
             kind, number = pipe.recv()
         except EOFError:

@@ -430,8 +430,20 @@ def command_line(chance: random.Random) -> Case:
         (*names, *names, "run", chance.choice((*words, *options, "vaildate", "doctor", "help", "bug")))
     )
     rest = [chance.choice(chance.choice((options, things, things, words))) for _ in range(chance.randrange(7))]
-    if first == "run" or "run" in rest:
-        rest = [word for word in rest if word not in {"scenarios", SCENARIO, "."}] + ["nowhere.yaml"]
+    if first == "run":  # nothing that exists: it must never start anything
+        there = {
+            SCENARIO,
+            "scenarios",
+            "compose",
+            COMPOSE,
+            "folder",
+            ".",
+            "/",
+            "../" * 50,
+            "/dev/null",
+            "../../etc/passwd",
+        }
+        rest = ["nowhere.yaml", *(word for word in rest if word not in there)]
     if first in {"doctor", "clean"}:
         rest.append("--unknown-option")
     files = {
