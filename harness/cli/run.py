@@ -72,8 +72,9 @@ def arguments(parser: Parser) -> None:
         "--retry-busy",
         metavar="N",
         type=int,
-        default=1,
-        help="further tries when only a busy machine kept a run from a verdict (default: %(default)s)",
+        default=2,
+        help="further tries, once the machine is quiet, of a run kept from its verdict by a busy machine alone"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "-j",

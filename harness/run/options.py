@@ -19,7 +19,7 @@ class RunOptions:
     seed: int | None = None  # instead of the scenario's own
     overrides: tuple[str, ...] = ()  # PATH=VALUE, put into the scenario before it is read
     jobs: int = 1  # scenarios side by side
-    retry_busy: int = 1  # further tries when only a busy machine kept a run from a verdict
+    retry_busy: int = 2  # further tries when only a busy machine kept a run from a verdict
 
 
 def from_pytest(option: Callable[[str], Any]) -> RunOptions:

@@ -164,6 +164,7 @@ class _Attempt:
         """Raises HarnessError, OSError."""
         from harness.plan import make_plan
         from harness.run.conductor import run_plan
+        from harness.run.quiet import wait_until_quiet
         from harness.scenario.file import load_scenario
 
         loaded = load_scenario(self._path, _overrides(self._options))
@@ -177,6 +178,7 @@ class _Attempt:
             if enough or self.tries > self._options.retry_busy:
                 return
             self._view.say(f"{self.name}: {self.verdict.reason}; trying once more")
+            wait_until_quiet(self._view.say)
 
 
 def _overrides(options: RunOptions) -> tuple[str, ...]:
