@@ -7,21 +7,31 @@ delays nobody, and leaves a journal. It judges nothing.
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.clock import NS_PER_S, Clock, SystemClock
-from harness.errors import HarnessError
 from harness.plan import Plan
 from harness.progress import View
 from harness.run.facts import run_id_of
 from harness.run.options import RunOptions
 from harness.run.session import PlannedLoad, Session, Setting
+from harness.run.stage import Stage
 
 TICK_S = 0.05
 SHOW_EVERY_TICKS = 5
-FAULT_LIMIT_S = 90.0  # longest that one inject or heal may take; a restart waits for readiness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """An event to be written at an instant of the run: what people said and did when it was recorded."""
+
+    at_s: float
+    kind: str
+    subject: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,25 +40,33 @@ class Instant:
 
     at_s: float
     order: int
-    what: str  # phase.started | phase.ended | inject | heal
+    what: str  # phase.started | phase.ended | inject | heal | cue
     name: str
     kind: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def instants(plan: Plan) -> list[Instant]:
-    """The plan's instants in order: at equal times phases end, faults heal, phases start, faults are injected."""
+def instants(plan: Plan, cues: Sequence[Cue] = ()) -> list[Instant]:
+    """
+    The plan's instants in order: at equal times phases end, faults heal, phases start, faults are injected, cues are
+    given in the order they came in.
+    """
     found = [Instant(at_s=p.end_s, order=0, what="phase.ended", name=p.name, kind=p.kind) for p in plan.phases]
     found += [Instant(at_s=p.start_s, order=2, what="phase.started", name=p.name, kind=p.kind) for p in plan.phases]
     for fault in plan.faults:
         found.append(Instant(at_s=fault.start_s, order=3, what="inject", name=fault.name))
         if fault.end_s is not None and fault.fault.undoable:
             found.append(Instant(at_s=fault.end_s, order=1, what="heal", name=fault.name))
+    found += [Instant(at_s=c.at_s, order=4, what="cue", name=c.subject, kind=c.kind, data=c.data) for c in cues]
     return sorted(found, key=lambda i: (i.at_s, i.order))
 
 
-def run_plan(plan: Plan, options: RunOptions, *, view: View, scenario_text: str, clock: Clock | None = None) -> Path:
+def run_plan(
+    plan: Plan, options: RunOptions, *, view: View, scenario_text: str, clock: Clock | None = None,
+    cues: Sequence[Cue] = (), facts: Mapping[str, Any] | None = None,
+) -> Path:  # fmt: skip
     """
-    Run a plan; returns the run's folder. Raises SetUpError when the system could not be started,
+    Run a plan; returns the run's folder. cues: events to be written on the way; facts: more for the run table. Raises SetUpError when the system could not be started,
     HarnessError when a part of the rig broke meanwhile; the journal is complete up to then either way.
     """
     clock = clock or SystemClock()
@@ -67,11 +85,12 @@ def run_plan(plan: Plan, options: RunOptions, *, view: View, scenario_text: str,
                 "scenario_text": scenario_text,
                 "plan": plan.summary(),
                 "overrides": list(options.overrides),
+                **(facts or {}),
             }
         )
         view.say("waiting for the load generator")
         session.begin_load()
-        _Walk(plan, session, clock).run()
+        _Walk(plan, session, clock, cues).run()
         session.finish()
     return run_dir
 
@@ -79,46 +98,31 @@ def run_plan(plan: Plan, options: RunOptions, *, view: View, scenario_text: str,
 class _Walk:
     """One walk along the timeline."""
 
-    def __init__(self, plan: Plan, session: Session, clock: Clock) -> None:
+    def __init__(self, plan: Plan, session: Session, clock: Clock, cues: Sequence[Cue]) -> None:
         assert session.t0_ns is not None
-        self._plan, self._session, self._clock = plan, session, clock
+        self._plan, self._session, self._clock, self._cues = plan, session, clock, cues
         self._t0_ns = session.t0_ns
-        self._threads: dict[str, threading.Thread] = {}
+        self._stage = Stage(session)
+        self._faults = {planned.name: planned.fault for planned in plan.faults}
 
     def run(self) -> None:
-        for instant in instants(self._plan):
+        for instant in instants(self._plan, self._cues):
             self._wait_until(instant.at_s)
             self._do(instant)
         self._wait_until(self._plan.duration_s)
-        for name, thread in self._threads.items():
-            thread.join(FAULT_LIMIT_S)
-            if thread.is_alive():
-                raise HarnessError(f"fault {name} was still being injected or healed after {FAULT_LIMIT_S:.0f} s")
+        self._stage.settle()
 
     def _do(self, instant: Instant) -> None:
         if instant.what == "phase.started":
-            self._session.phase_started(instant.name, instant.kind)
+            self._session.phase_started(instant.name, instant.kind, instant.at_s)
         elif instant.what == "phase.ended":
-            self._session.phase_ended(instant.name, instant.kind)
+            self._session.phase_ended(instant.name, instant.kind, instant.at_s)
+        elif instant.what == "cue":
+            self._session.recorder.emit(instant.kind, instant.name, instant.data)
+        elif instant.what == "inject":
+            self._stage.inject(instant.name, self._faults[instant.name], instant.at_s)
         else:
-            before = self._threads.get(instant.name)
-            thread = threading.Thread(target=self._act, args=(instant, before), name=f"{instant.what} {instant.name}")
-            thread.daemon = True
-            self._threads[instant.name] = thread
-            thread.start()
-
-    def _act(self, instant: Instant, before: threading.Thread | None) -> None:
-        """In a thread of its own: inject or heal. A fault that fails is in the journal; its receipt will say so."""
-        if before is not None:
-            before.join(FAULT_LIMIT_S)
-        try:
-            if instant.what == "inject":
-                fault = next(f for f in self._plan.faults if f.name == instant.name)
-                self._session.inject(instant.name, fault.fault, instant.at_s)
-            else:
-                self._session.heal(instant.name, instant.at_s)
-        except HarnessError as error:
-            self._session.recorder.emit("fault.failed", instant.name, {"error": str(error)})
+            self._stage.heal(instant.name, instant.at_s)
 
     def _wait_until(self, at_s: float) -> None:
         """Wait for an instant of the run, keeping an eye on the rig and the view up to date."""

@@ -8,7 +8,7 @@ the journal and has no opinion. Whatever happens, `close` leaves nothing running
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from harness.run.clean import sweep
 from harness.run.facts import run_facts
 from harness.run.interruption import uninterrupted
 from harness.run.leases import Lease, Leases
-from harness.run.recorder import Recorder
+from harness.run.recorder import Recorder, Rows
 from harness.run.rig import Rig
 from harness.run.tally import Tally
 from harness.run.watchdog import Watchdog
@@ -67,9 +67,11 @@ class Session:
 
     def __init__(
         self, setting: Setting, *, view: View, clock: Clock, sources: frozenset[str] = frozenset(),
-        planned: PlannedLoad | None = None,
+        planned: PlannedLoad | None = None, watch: Callable[[Rows], None] | None = None,
     ) -> None:  # fmt: skip
+        """watch: also hears of every batch of rows the journal gets, in the recorder's thread."""
         self.setting = setting
+        self._watch = watch
         self._planned = planned
         self.t0_ns: int | None = None
         self._view, self._clock, self._sources = view, clock, sources
@@ -108,7 +110,7 @@ class Session:
         watchdog = Watchdog(setting.run_id, setting.run_dir, self._view.say)
         self._undo.callback(watchdog.done)  # last of all: until then it stands by
         watchdog.start()
-        self.recorder = Recorder(setting.run_dir, clock, self._tally.watch)
+        self.recorder = Recorder(setting.run_dir, clock, self._hear)
         self._undo.callback(self._close_journal)
         self.recorder.start()
         watchdog.check()
@@ -141,6 +143,11 @@ class Session:
             self._undo.callback(observer.stop)
             observer.start()
             self._actuators[service.name] = observer
+
+    def _hear(self, batches: Rows) -> None:
+        self._tally.watch(batches)
+        if self._watch is not None:
+            self._watch(batches)
 
     # -- load --------------------------------------------------------------------------------
 
@@ -222,11 +229,16 @@ class Session:
             _, lease = self._faults_on.pop(name)
         lease.undone()
 
-    def phase_started(self, name: str, kind: str) -> None:
-        self.recorder.emit("phase.started", name, {"kind": kind})
+    def phase_started(self, name: str, kind: str, declared_s: float | None = None) -> None:
+        self.recorder.emit("phase.started", name, {"kind": kind, "declared_s": declared_s})
 
-    def phase_ended(self, name: str, kind: str) -> None:
-        self.recorder.emit("phase.ended", name, {"kind": kind})
+    def phase_ended(self, name: str, kind: str, declared_s: float | None = None) -> None:
+        self.recorder.emit("phase.ended", name, {"kind": kind, "declared_s": declared_s})
+
+    def faults_on(self) -> dict[str, Fault]:
+        """The faults that are on, or on their way, by name."""
+        with self._lock:
+            return {name: fault for name, (fault, _) in self._faults_on.items()}
 
     # -- watching ----------------------------------------------------------------------------
 
