@@ -9,17 +9,39 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import psutil
 
 from harness.clock import NS_PER_S, Clock
 from harness.observe.base import Add, Periodic
+from harness.observe.metronome import Metronome
 
 PERIOD_S = 0.5
 
 
+class StolenShare:
+    """Which share of the processors' time the host of a virtual machine kept for itself since the last question."""
+
+    def __init__(self, times: Callable[[], Any]) -> None:
+        """times: seconds of all processors by kind, as psutil.cpu_times tells them."""
+        self._times = times
+        self._last: Any = None
+
+    def __call__(self) -> float | None:
+        """None at the first question, and where the operating system does not say."""
+        last, self._last = self._last, self._times()
+        if last is None or not hasattr(last, "steal"):
+            return None
+        total_s = sum(self._last) - sum(last)
+        return round(max(0.0, self._last.steal - last.steal) / total_s, 4) if total_s > 0 else None
+
+
 class MachineObserver:
-    """Every 0.5 s: cores used by the services, by the harness itself, and by everybody else."""
+    """
+    Every 0.5 s: cores used by the services, by the harness itself, and by everybody else; what the host of a virtual
+    machine took of them (share), and how long this process did not run in one piece (seconds).
+    """
 
     def __init__(self, processes: Callable[[], Mapping[str, psutil.Process]], add: Add, clock: Clock) -> None:
         self._processes = processes
@@ -27,14 +49,19 @@ class MachineObserver:
         self._clock = clock
         self._cpu_s: dict[str, float] = {}
         self._last_ns = 0
+        self._share_stolen = StolenShare(psutil.cpu_times)
+        self._metronome = Metronome(clock)
         self._periodic = Periodic("machine", PERIOD_S, self._look, clock)
 
     def start(self) -> None:
         psutil.cpu_percent()
+        self._share_stolen()
+        self._metronome.start()
         self._periodic.start()
 
     def stop(self) -> None:
         self._periodic.stop()
+        self._metronome.stop()
 
     def _look(self) -> None:
         now_ns = self._clock.now_ns()
@@ -51,6 +78,8 @@ class MachineObserver:
             "services_cores": round(services, 3),
             "harness_cores": round(harness, 3),
             "other_cores": round(max(0.0, busy - services - harness), 3),
+            "stolen_share": self._share_stolen(),
+            "missing_s": round(self._metronome.longest_gap_s(), 4),
             "load_average": os.getloadavg()[0],
         }
         self._add("probes", (now_ns, "machine", "machine", 1, json.dumps(data)))

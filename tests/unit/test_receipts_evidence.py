@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from journals import AVAILABLE, LATENCY, LINK, Run, scenario, shop
+from journals import AVAILABLE, LATENCY, LINK, Run, at, scenario, shop
 
 from harness.judge import judge
 from harness.verdict import Receipt, Verdict
@@ -262,6 +263,31 @@ def test_a_load_that_was_not_as_meant_is_invalid(tmp_path, late_ms, ended, machi
 
     assert (found.verdict, found.status) == (Verdict.INCONCLUSIVE, "INVALID")
     assert found.machine_to_blame is machine
+
+
+def machine(run, *, stolen_share=0.0, missing_s=0.0):
+    """What the observer of the machine wrote down in the middle of a run, on two quiet cores."""
+    data = {
+        "cores": 2, "busy_cores": 0.6, "services_cores": 0.3, "harness_cores": 0.2, "other_cores": 0.1,
+        "stolen_share": stolen_share, "missing_s": missing_s,
+    }  # fmt: skip
+    run.add("probes", at(5), "machine", "machine", 1, json.dumps(data))
+    return run
+
+
+def test_a_load_on_processors_that_the_host_took_away_is_invalid(tmp_path):
+    """More than a twentieth of the processors' time taken by the host of a virtual machine: nothing was measured."""
+    found = receipt(machine(Run(scenario()).load(0, 15), stolen_share=0.07), tmp_path, "load")
+
+    assert (found.status, found.machine_to_blame) == ("INVALID", True)
+    assert "the host of this machine took 7 % of its processors (limit 5 %)" in found.sentence
+
+
+def test_a_late_load_says_that_the_machine_stood_still(tmp_path):
+    """A pause in one piece explains a late load that no other process does."""
+    found = receipt(machine(Run(scenario()).load(0, 15, late_ms=34), missing_s=0.131), tmp_path, "load")
+
+    assert "other processes used 0.1 of 2 cores; the runner stood still for 131 ms in one piece" in found.sentence
 
 
 def test_requests_dropped_in_quiet_times_make_the_load_invalid(tmp_path):
