@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -18,6 +18,19 @@ from harness.observe.base import Add, Periodic
 from harness.observe.metronome import Metronome
 
 PERIOD_S = 0.5
+
+
+class Seen(Protocol):
+    """One service as somebody found it: its root process, that one's state, seconds of processor used so far, memory."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def cpu_s(self) -> float | None: ...
+    @property
+    def rss_bytes(self) -> int | None: ...
 
 
 class StolenShare:
@@ -43,8 +56,17 @@ class MachineObserver:
     machine took of them (share), and how long this process did not run in one piece (seconds).
     """
 
-    def __init__(self, processes: Callable[[], Mapping[str, psutil.Process]], add: Add, clock: Clock) -> None:
-        self._processes = processes
+    def __init__(
+        self,
+        looks: Callable[[], Mapping[str, Seen]],
+        add: Add,
+        clock: Clock,
+        *,
+        proxies_cpu_s: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """looks: at every service; proxies_cpu_s: seconds used by proxies that are no children of the runner."""
+        self._looks = looks
+        self._proxies_cpu_s = proxies_cpu_s
         self._add = add
         self._clock = clock
         self._cpu_s: dict[str, float] = {}
@@ -67,11 +89,12 @@ class MachineObserver:
         now_ns = self._clock.now_ns()
         span_s = (now_ns - self._last_ns) / NS_PER_S if self._last_ns else 0.0
         self._last_ns = now_ns
-        used = {name: self._service(name, process, span_s, now_ns) for name, process in self._processes().items()}
+        looks = self._looks()
+        used = {name: self._service(name, seen, span_s) for name, seen in looks.items()}
         cores = psutil.cpu_count() or 1
         busy = psutil.cpu_percent() / 100 * cores
         services = sum(used.values())
-        harness = self._harness(span_s)
+        harness = self._harness(span_s, {seen.pid for seen in looks.values()})
         data = {
             "cores": cores,
             "busy_cores": round(busy, 3),
@@ -84,10 +107,9 @@ class MachineObserver:
         }
         self._add("probes", (now_ns, "machine", "machine", 1, json.dumps(data)))
 
-    def _harness(self, span_s: float) -> float:
+    def _harness(self, span_s: float, services: set[int]) -> float:
         """Cores that the runner and its other children used since the last look: gate, Toxiproxy, load, watchdog."""
-        services = {process.pid for process in self._processes().values()}
-        seconds = 0.0
+        seconds = self._since("proxies", self._proxies_cpu_s())
         for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
             if process.pid in services:
                 continue
@@ -95,23 +117,25 @@ class MachineObserver:
                 times = process.cpu_times()
             except psutil.Error:
                 continue
-            key = f"pid {process.pid}"
-            seconds += times.user + times.system - self._cpu_s.get(key, times.user + times.system)
-            self._cpu_s[key] = times.user + times.system
+            seconds += self._since(f"pid {process.pid}", times.user + times.system)
         return max(0.0, seconds) / span_s if span_s > 0 else 0.0
 
-    def _service(self, name: str, process: psutil.Process, span_s: float, now_ns: int) -> float:
+    def _service(self, name: str, seen: Seen, span_s: float) -> float:
         """Write down one service; returns the cores it used since the last look."""
-        try:
-            times = process.cpu_times()
-            cpu_s = times.user + times.system
-            now_ns = self._clock.now_ns()
-            data = {"pid": process.pid, "status": process.status(), "rss_bytes": process.memory_info().rss}
-        except psutil.Error:
+        now_ns = self._clock.now_ns()
+        if seen.status == "gone":
             self._cpu_s.pop(name, None)
-            self._add("probes", (now_ns, "processes", name, 0, json.dumps({"pid": process.pid, "status": "gone"})))
+            self._add("probes", (now_ns, "processes", name, 0, json.dumps({"pid": seen.pid, "status": "gone"})))
             return 0.0
-        used = (cpu_s - self._cpu_s.get(name, cpu_s)) / span_s if span_s > 0 else 0.0
-        self._cpu_s[name] = cpu_s
-        self._add("probes", (now_ns, "processes", name, 1, json.dumps({**data, "cores": round(used, 3)})))
+        used = self._since(name, seen.cpu_s) / span_s if span_s > 0 else 0.0
+        data = {"pid": seen.pid, "status": seen.status, "rss_bytes": seen.rss_bytes, "cores": round(used, 3)}
+        self._add("probes", (now_ns, "processes", name, 1, json.dumps(data)))
         return max(0.0, used)
+
+    def _since(self, name: str, cpu_s: float | None) -> float:
+        """Seconds of processor that somebody used since the last look; 0 when it is not known."""
+        if cpu_s is None:
+            return 0.0
+        before = self._cpu_s.get(name, cpu_s)
+        self._cpu_s[name] = cpu_s
+        return cpu_s - before

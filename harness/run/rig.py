@@ -24,6 +24,7 @@ from harness.secrets import PRIVATE_FOLDER
 from harness.system.layout import Layout, layout_of, rewrite, rewrite_health
 from harness.system.model import System
 from harness.topology.addresses import Block, check_free, claim_block
+from harness.topology.base import Look
 from harness.topology.processes import Launch, ProcessTopology
 from harness.words import LOAD_CLIENT
 
@@ -38,6 +39,7 @@ class Rig:
         self.versions = {"toxiproxy": TOXIPROXY_VERSION}
         self._system, self._environment, self._seed, self._run_dir = system, environment, seed, run_dir
         self._spawn, self._emit, self._clock = spawn, emit, clock
+        self._world: RunWorld | None = None
         self._block: Block | None = None
         self._parts: list[Callable[[], None]] = []
 
@@ -66,7 +68,7 @@ class Rig:
             emit=self._emit,
             clock=self._clock,
         )
-        self.world = RunWorld(
+        self._world = RunWorld(
             toxiproxy=self.toxiproxy, gate=self.gate.client, topology=self.topology,
             address=self.service_address, emit=self._emit, seed=self._seed, clock=self._clock,
         )  # fmt: skip
@@ -105,6 +107,20 @@ class Rig:
         self.gate.check()
         self.toxiproxy.check()
         self.topology.poll()
+
+    @property
+    def world(self) -> RunWorld:
+        """What faults may ask; there once `up` has returned."""
+        assert self._world is not None
+        return self._world
+
+    def looks(self) -> dict[str, Look]:
+        """Every service that runs, as the process table has it."""
+        return self.topology.looks()
+
+    def proxies_cpu_s(self) -> float | None:
+        """None: the proxies are children of the runner, and counted with it."""
+        return None
 
     def service_address(self, service: str) -> tuple[str, int]:
         """Where a service itself listens, past its links."""

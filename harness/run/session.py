@@ -22,6 +22,7 @@ from harness.observe.actuator import ActuatorObserver
 from harness.observe.ledger import look_into_ledger, read_ledger
 from harness.observe.machine import MachineObserver
 from harness.progress import Progress, View
+from harness.run.backend import Backend
 from harness.run.clean import sweep
 from harness.run.facts import run_facts
 from harness.run.interruption import uninterrupted
@@ -119,7 +120,7 @@ class Session:
         facts = run_facts(setting.run_id, setting.system, setting.seed, clock)
         self.recorder.put(facts)
         self.recorder.emit("run.started", setting.run_id, {})
-        self.rig = Rig(
+        self.rig: Backend = Rig(
             setting.system, setting.environment, setting.seed, setting.run_dir,
             spawn=self.leases.spawn, emit=self.recorder.emit, clock=clock,
         )  # fmt: skip
@@ -129,7 +130,7 @@ class Session:
         self._observe(facts["wall_anchor"])
 
     def _observe(self, anchor: Mapping[str, int]) -> None:
-        machine = MachineObserver(self.rig.topology.processes, self.recorder.add, self._clock)
+        machine = MachineObserver(self.rig.looks, self.recorder.add, self._clock, proxies_cpu_s=self.rig.proxies_cpu_s)
         self._undo.callback(machine.stop)
         machine.start()
         for service in self.setting.system.services.values():

@@ -8,25 +8,28 @@ import http.client
 import json
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from harness.children import Emit
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError
-from harness.links.gate_client import GateClient
-from harness.links.toxiproxy import ToxiproxyServer
-from harness.topology.processes import ProcessTopology
+from harness.links.base import RequestFaults, Toxics
+from harness.topology.base import CanKill, CanPause, CanStop
 
 GATE_FAULT_LIFE_S = 3600.0  # a gate fault that nobody takes back goes inert by itself
 REQUEST_LIMIT_S = 5.0  # longest silence of a service that an operator's request bears
 MOST_SAID = 300  # bytes of a refusal that are told
 
 
+class Hurts(CanKill, CanStop, CanPause, Protocol):
+    """A topology with every ability that today's faults of services ask for."""
+
+
 class RunWorld:
     """The World of one run (see faults/base.py)."""
 
     def __init__(
-        self, *, toxiproxy: ToxiproxyServer, gate: GateClient, topology: ProcessTopology,
+        self, *, toxiproxy: Toxics, gate: RequestFaults, topology: Hurts,
         address: Callable[[str], tuple[str, int]], emit: Emit, seed: int, clock: Clock,
     ) -> None:  # fmt: skip
         """address: where a service itself listens, past its links."""

@@ -42,6 +42,29 @@ class Topology(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """
+    One service as it was found a moment ago: its root process, that one's state and what it has used so far.
+
+    status is a word of psutil's: `running`, `sleeping`, `stopped` (paused), `gone`. cpu_s and rss_bytes None: not known.
+    """
+
+    pid: int
+    status: str
+    cpu_s: float | None = None
+    rss_bytes: int | None = None
+
+
+@runtime_checkable
+class CanBeWatched(Protocol):
+    """A topology that can look at its services without asking them."""
+
+    def looks(self) -> dict[str, Look]:
+        """Every service that is not known to be down, as it is now."""
+        ...
+
+
 @runtime_checkable
 class CanKill(Protocol):
     """A topology that can end one service without warning, and start it again. Calls raise HarnessError."""

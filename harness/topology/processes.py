@@ -21,7 +21,7 @@ from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError, SetUpError
 from harness.secrets import PRIVATE_FOLDER, fields, private_opener
 from harness.system.model import System
-from harness.topology.base import Launch
+from harness.topology.base import Launch, Look
 from harness.topology.life import KILL_LIMIT_S, SERVICE_VARIABLE, Life, code_text
 from harness.topology.order import COMPLETED, HEALTHY, check_order, one_shots
 from harness.topology.readiness import (
@@ -34,7 +34,7 @@ from harness.topology.readiness import (
     probe_of,
     with_our_python,
 )
-from harness.topology.tree import identity_of, kill_until_gone, lineage, signal_all, tagged
+from harness.topology.tree import identity_of, kill_until_gone, lineage, look_at, signal_all, tagged
 
 __all__ = ["Launch", "ProcessTopology"]
 
@@ -50,7 +50,7 @@ class _TakenDownError(HarnessError):
 
 class ProcessTopology:
     """
-    Topology, CanKill, CanStop, CanPause and HasProcesses over processes; may be used from any thread.
+    Topology, CanKill, CanStop, CanPause, CanBeWatched and HasProcesses over processes; may be used from any thread.
 
     commands: service -> how it is started; services without one are not run. emit gets service.* events with
     pid, started_at and, after an end, exit_code (negative: the signal). ready_limit_s bounds the wait for one
@@ -162,6 +162,10 @@ class ProcessTopology:
         with self._lock:
             lives = list(self._lives.items())
         return {name: root for name, life in lives if (root := life.root) is not None}
+
+    def looks(self) -> dict[str, Look]:
+        """Each service that runs now, paused ones included, as the process table has it."""
+        return {name: look_at(process) for name, process in self.processes().items()}
 
     # -- one of them -------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from harness.topology.base import Look
+
 BIRTH_TOLERANCE_S = 1.5  # the kernel's boot time, to which births are added, wobbles by a second between two readings
 _PACE_S = 0.02
 _STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
@@ -128,6 +130,20 @@ def stopped(process: psutil.Process) -> bool:
         return process.status() in (*_STOPPED, psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return True
+
+
+def look_at(process: psutil.Process) -> Look:
+    """A process as the process table has it now; `gone` when it is."""
+    try:
+        times = process.cpu_times()
+        return Look(
+            pid=process.pid,
+            status=str(process.status()),
+            cpu_s=times.user + times.system,
+            rss_bytes=process.memory_info().rss,
+        )
+    except psutil.Error:
+        return Look(pid=process.pid, status="gone")
 
 
 def describe(process: psutil.Process) -> str:

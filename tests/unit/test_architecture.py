@@ -18,7 +18,7 @@ HANDS = {"topology", "links", "load", "observe"}
 JUDGED = {
     "statistics", "verdict", "journal", "scenario", "faults", "system", "plan", "words", "clock", "units", "errors"
 }  # fmt: skip
-BELOW_RUN = WORDS | HANDS | {"words", "faults", "system", "scenario", "plan", "journal"}
+BELOW_RUN = WORDS | HANDS | {"engine", "words", "faults", "system", "scenario", "plan", "journal"}
 BELOW_SUITE = BELOW_RUN | {"run", "statistics", "receipts", "checks", "judge", "report"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -29,8 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scenario": {"words", "faults", "system", "errors", "units", "secrets"},
     "plan": {"scenario", "faults", "system", "words", "errors", "units"},
     "journal": {"errors", "clock", "secrets"},
-    "topology": {"system", "children", "errors", "clock", "units", "secrets"},
-    "links": {"children", "errors", "clock", "units", "journal", "secrets"},
+    "engine": {"errors", "secrets"},
+    "topology": {"engine", "system", "children", "errors", "clock", "units", "secrets"},
+    "links": {"engine", "children", "errors", "clock", "units", "journal", "secrets"},
     "load": {"scenario", "system", "children", "words", "errors", "clock", "units", "journal", "secrets"},
     "observe": {"system", "children", "errors", "clock", "units", "journal"},
     "run": BELOW_RUN,
@@ -158,7 +159,7 @@ def test_only_one_file_knows_the_toxiproxy_package() -> None:
     """Its process-wide address and missing time-outs are put right in one place, so nobody else may use it."""
     users = {str(path.relative_to(ROOT)) for path in HARNESS if "toxiproxy" in {n.split(".")[0] for n in imports(path)}}
 
-    assert users <= {"harness/links/toxiproxy.py"}
+    assert users <= {"harness/links/toxiproxy_client.py"}
 
 
 @pytest.mark.parametrize("module", ["harness.cli.main", "harness.cli.parser", "harness.pytest_plugin"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.links.provision import SHA_256, platform_name
-from harness.links.toxiproxy import _same, proxy_name
+from harness.links.toxiproxy_client import _same, proxy_name
 
 
 def test_a_link_reads_well_as_the_name_of_a_proxy():
