@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS requests ( -- the load's own view of each request it 
   bytes       INTEGER NOT NULL,
   trace       TEXT,                   -- W3C trace id, 32 hex digits
   business_key TEXT,                  -- the id of the effect this request asks for
-  fallback    TEXT                    -- what the answer says it was made of (header x-fallback)
+  fallback    TEXT                    -- what the answer says it was made of (headers x-fallback, x-source)
 );
 
 CREATE TABLE IF NOT EXISTS wire (     -- the gate's view: one row an HTTP exchange on a link

@@ -17,7 +17,7 @@ from gevent import socket
 from geventhttpclient.response import HTTPResponse
 
 from harness.errors import InputError
-from harness.load.outcome import FALLBACK_HEADER, Answer, ClosedEarly, Phase, error_class, shortened
+from harness.load.outcome import FALLBACK_HEADER, SOURCE_HEADER, Answer, ClosedEarly, Phase, error_class, made_of
 from harness.load.requests import Request
 
 READ_BYTES = 64 * 1024
@@ -118,12 +118,12 @@ def _read(connection: socket.socket, reader: HTTPResponse, deadline_s: float) ->
 def _answer(reader: HTTPResponse, error: str | None) -> Answer:
     if not reader.headers_complete:
         return Answer(error=error)
-    fallback = reader.get(FALLBACK_HEADER)
+    told = [reader.get(name) for name in (FALLBACK_HEADER, SOURCE_HEADER)]
     return Answer(
         status=int(reader.get_code()),
         body_bytes=len(reader._body_buffer),  # noqa: SLF001  # reading it out would copy it
         error=error,
-        fallback=shortened(", ".join(fallback) if isinstance(fallback, list) else fallback),
+        fallback=made_of(*(",".join(one) if isinstance(one, list) else one for one in told)),
     )
 
 

@@ -22,6 +22,7 @@ CLOSED_EARLY = "closed_early"
 CONNECT_TIMEOUT = "connect_timeout"
 READ_TIMEOUT = "read_timeout"
 FALLBACK_HEADER = "x-fallback"
+SOURCE_HEADER = "x-source"  # words such as product=cache@0.0: a part, where it is from, its age in s where it is stale
 LONGEST_FALLBACK = 200  # characters kept of what an answer says it was made of
 
 # Looked up in this order over an error and everything it was caused by: the most telling name wins.
@@ -80,6 +81,11 @@ def error_class(error: BaseException, phase: Phase = "exchange") -> str:
 def shortened(fallback: str | None) -> str | None:
     """The fallback header, cut to what the journal keeps; None when absent or empty."""
     return fallback[:LONGEST_FALLBACK] if fallback else None
+
+
+def made_of(*headers: str | None) -> str | None:
+    """What an answer says it was made of, in its headers for fallbacks and for sources; None when it says nothing."""
+    return shortened(",".join(text for text in headers if text))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -23,7 +23,7 @@ from gevent import GreenletExit
 from harness.clock import NS_PER_MS, NS_PER_S
 from harness.errors import Mistake
 from harness.load.config import LoadConfig
-from harness.load.outcome import FALLBACK_HEADER, UNFINISHED, Answer, error_class
+from harness.load.outcome import FALLBACK_HEADER, SOURCE_HEADER, UNFINISHED, Answer, error_class, made_of
 from harness.load.record import Record, Sent
 
 _RETRY_RULE = "_may_retry_after_send_error"  # private to geventhttpclient: hence hasattr, and the self-test
@@ -99,7 +99,7 @@ class RequestListener:
         answer = Answer(
             status=int(getattr(response, "status_code", 0) or 0),
             body_bytes=int(response_length or 0),
-            fallback=_header(response, FALLBACK_HEADER),
+            fallback=made_of(_header(response, FALLBACK_HEADER), _header(response, SOURCE_HEADER)),
         )
         error = None if exception is None else _error(exception, answer.status)
         self._record.put_whole(sent, answer, ok=exception is None, error=error, end_ns=start_ns + spent_ns)

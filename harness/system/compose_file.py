@@ -31,6 +31,7 @@ from harness.system.model import (
     Profile,
     RequestTemplate,
     Service,
+    StatePlace,
     System,
 )
 from harness.system.text import read_text
@@ -168,6 +169,8 @@ class _Reader:
             ready_path=own.ready,
             actuator_path=own.actuator,
             line=self._document.line(where),
+            state=None if own.state is None else StatePlace(of=own.state.of, port=own.state.port, path=own.state.path),
+            direct=own.direct,
         )
 
     def _given(self, environment: Mapping[str, str | None]) -> dict[str, str | None]:

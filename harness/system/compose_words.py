@@ -123,12 +123,22 @@ class ProcessWords(Words):
     environment: Environment = Field(default_factory=dict, description="values set instead of or beside the others")
 
 
+class StateWords(Words):
+    """Where a service tells the state of the nodes it looks after, or its own."""
+
+    of: Literal["instances", "redis"] = Field(description="instances: those behind a balancer; redis: roles")
+    port: int = Field(ge=1, le=65535, description="the port that answers, beside the one others reach it by: 8404")
+    path: str = Field("/state", pattern=PATH, description="path of the answer")
+
+
 class ServiceWords(Words):
     """`x-harness:` of a service."""
 
     ready: str | None = Field(None, pattern=PATH, description="path that answers 200 once the service is ready")
     actuator: str | None = Field(None, pattern=PATH, description="path of its actuator: /actuator")
     port: int | None = Field(None, ge=1, le=65535, description="the port others reach it by")
+    state: StateWords | None = Field(None, description="where it tells states: {of: instances, port: 8404}")
+    direct: tuple[str, ...] = Field((), description="services it reaches past the proxies: no link, no faults, no rows")
     process: ProcessWords = Field(default_factory=ProcessWords, description="what differs as a plain process")
 
 

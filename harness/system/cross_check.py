@@ -19,6 +19,7 @@ def cross_check(services: Mapping[str, Service], words: SystemWords) -> Iterator
     """Every name that does not exist, every name given twice."""
     for name, profile in words.profiles.items():
         yield from _profile(profile, (EXTENSION, "profiles", name), words.entry)
+    yield from _direct(services)
     yield from _objectives(words)
     yield from _ledgers(services, words)
 
@@ -50,6 +51,15 @@ def _profile(profile: ProfileWords, where: Where, entry: str | None) -> Iterator
                     message = f"{key} of {request.name} holds {{{name}}}, which data does not say how to draw"
                     hint = did_you_mean(name, list(profile.data)) or f"data: {{{name}: {{integer: [1, 100]}}}}"
                     yield Finding(where=(*place, key), message=message, hint=hint)
+
+
+def _direct(services: Mapping[str, Service]) -> Iterator[Finding]:
+    for name, service in services.items():
+        for number, other in enumerate(service.direct):
+            if other not in services:
+                where = ("services", name, EXTENSION, "direct", number)
+                hint = did_you_mean(other, list(services))
+                yield Finding(where=where, message=f"direct names {other!r}, which is no service", hint=hint)
 
 
 def _objectives(words: SystemWords) -> Iterator[Finding]:

@@ -68,7 +68,7 @@ def _read(services: Mapping[str, Service], told: frozenset[str], found: list[Fin
         for variable, text in _texts(service):
             for upstream, port in named_addresses(text, pattern):
                 link = SystemLink(client=service.name, upstream=upstream, port=port, variable=variable)
-                if upstream == service.name or link.name in told:
+                if upstream == service.name or upstream in service.direct or link.name in told:
                     continue
                 other = seen.setdefault(link.name, link)
                 if other.port != port:

@@ -27,6 +27,15 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatePlace:
+    """Where a service tells the state of the nodes it looks after, or its own."""
+
+    of: Literal["instances", "redis"]
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service of the Compose file."""
 
@@ -41,6 +50,8 @@ class Service:
     ready_path: str | None = None  # x-harness: {ready: /actuator/health/readiness}; HTTP 200 there means ready
     actuator_path: str | None = None  # x-harness: {actuator: /actuator}; None: it has none
     line: int | None = None  # where the Compose file declares it
+    state: StatePlace | None = None  # x-harness: {state: {of: instances, port: 8404}}; None: it tells none
+    direct: tuple[str, ...] = ()  # services it reaches past the proxies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

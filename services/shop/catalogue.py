@@ -1,7 +1,7 @@
 """
 Data degradation for products: fresh cache, then the service, then the last known copy, then a default.
 
-A level is asked only when the one before it had nothing. Which levels there are is said here; the chain, the cache and
+The cache is this process's own, or one that all instances share. A level is asked only when the one before it had nothing. Which levels there are is said here; the chain, the cache and
 their clocks are the resilience library's.
 """
 
@@ -10,11 +10,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.resilience import MISSING, Cache, CacheConfig, Cached, Clock, DataChain, Default, Source, SourcesExhausted
+from services.resilience import (
+    MISSING,
+    Cache,
+    CacheConfig,
+    Cached,
+    CallNotPermitted,
+    CircuitBreaker,
+    Clock,
+    DataChain,
+    Default,
+    Source,
+    SourcesExhausted,
+)
 from services.shop.application import Unavailable
+from services.shop.copies import SharedCopies
 
 DEFAULT_PRICE_CENTS = 1000
 LAST_KNOWN = "last-known"
+OWN_COPY = "own-copy"  # the last known one of this process, where the shared ones are out as well
 _MOST_COPIES = 2000
 
 Product = dict[str, Any]
@@ -34,14 +48,22 @@ class Catalogue:
         fresh_s: float,
         stand_ins: bool = True,
         clock: Clock | None = None,
+        shared: SharedCopies | None = None,
+        guard: CircuitBreaker | None = None,
     ) -> None:
+        """shared: the cache is that one, and guard keeps it from being asked when it is out."""
+        self.shared, self._guard = shared, guard
         config = CacheConfig(ttl_ms=round(fresh_s * 1000), max_size=_MOST_COPIES)
         self.copies: Cache[int, Product] = Cache("product", config, clock)
-        sources = [Source("cache", self._fresh, refill=self._keep), Source("service", ask)]
+        fresh = self._fresh if shared is None else self._fresh_shared
+        sources = [Source("cache", fresh, refill=self._keep, breaker=guard), Source("service", ask)]
         if stand_ins:
-            sources.append(Source(LAST_KNOWN, self._last_known))
+            if shared is not None:
+                sources.append(Source(LAST_KNOWN, self._last_shared, breaker=guard))
+            sources.append(Source(LAST_KNOWN if shared is None else OWN_COPY, self._last_known))
         default = Default[Product | None](None, default_product) if stand_ins else None
-        self.chain = DataChain("product", sources, default, failures=(Unavailable,))
+        self.chain = DataChain("product", sources, default, failures=(Unavailable, CallNotPermitted))
+        self.tells = shared is not None or fresh_s > 0  # whether an answer's source is worth telling
 
     async def product(self, number: int) -> Product:
         """The product with `source`, `stale_age_s` and `degraded`. Raises Unavailable where nothing stands in.
@@ -58,11 +80,21 @@ class Catalogue:
     def _fresh(self, number: int) -> Cached[Product] | object:
         return self.copies.fresh(number) or MISSING
 
+    async def _fresh_shared(self, number: int) -> Cached[Product] | object:
+        assert self.shared is not None
+        return await self.shared.fresh(number) or MISSING
+
+    async def _last_shared(self, number: int) -> Cached[Product] | object:
+        assert self.shared is not None
+        return await self.shared.stale(number) or MISSING
+
     def _last_known(self, number: int) -> Cached[Product] | object:
         return self.copies.stale(number) or MISSING
 
     def _keep(self, product: Product, number: int) -> None:
         self.copies.put(number, product)
+        if self.shared is not None:
+            self.shared.keep(number, product)
 
 
 def default_product(number: int) -> Product:

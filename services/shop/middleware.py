@@ -1,5 +1,5 @@
 """
-Around every request: a scope (trace, deadline, fallbacks), a worker, and the `x-fallback` header.
+Around every request: a scope (trace, deadline, fallbacks), a worker, and the headers `x-fallback` and `x-source`.
 
 Who asks may say in `x-remaining-time-ms` how long he waits. Nobody works for him after that: the request leaves the
 queue for a worker, and is answered 504.
@@ -25,6 +25,7 @@ from services.shop.trace import Trace
 from services.shop.workers import Overloaded, Workers
 
 FALLBACK_HEADER = "x-fallback"
+SOURCE_HEADER = "x-source"  # product=cache@0.0: the part, where it is from, its age in seconds where it is stale
 _UNLIMITED = ("/actuator", "/ledger")
 _EARLY_S = 0.005  # a timer may go off a little before its time
 
@@ -80,6 +81,9 @@ class RequestScope:
                 if scope.fallbacks:
                     self.served.update(scope.fallbacks)
                     MutableHeaders(scope=message)[FALLBACK_HEADER] = ",".join(scope.fallbacks)
+                if scope.sources:
+                    told = (f"{part}={source}" for part, source in scope.sources.items())
+                    MutableHeaders(scope=message)[SOURCE_HEADER] = ",".join(told)
             await send(message)
 
         return marked

@@ -16,10 +16,11 @@ from services.resilience.hystrix import HystrixCommand
 from services.shop import styles
 from services.shop.application import Refused, Unavailable
 from services.shop.blocking import BlockingClient
-from services.shop.catalogue import LAST_KNOWN, Catalogue
+from services.shop.catalogue import LAST_KNOWN, OWN_COPY, Catalogue
 from services.shop.client import Answer
+from services.shop.copies import SharedCopies
 from services.shop.degradable import degradable
-from services.shop.protections import SHARED_POOL
+from services.shop.protections import CACHE, SHARED_POOL
 from services.shop.scope import current
 from services.shop.settings import DEGRADABLE, OrderSettings
 from services.shop.styles import FAILURES
@@ -90,11 +91,16 @@ class Neighbours:
         flags: DegradationManager | None = None,
         *,
         command: HystrixCommand | None = None,
+        copies: SharedCopies | None = None,
     ) -> None:
-        """command: what protects payment where its style is hystrix."""
+        """command: what protects payment where its style is hystrix. copies: products that other instances know too."""
         self.flags = flags or degradable()
         self.catalogue = Catalogue(
-            self._ask_product, fresh_s=settings.product_cache_s, stand_ins=settings.fallbacks["product"]
+            self._ask_product,
+            fresh_s=settings.product_cache_s,
+            stand_ins=settings.fallbacks["product"],
+            shared=copies,
+            guard=registry.circuit_breaker(CACHE) if copies is not None else None,
         )
 
         blocking = BlockingClient(tells=settings.deadline_travels)
@@ -135,8 +141,10 @@ class Neighbours:
         product = await self.catalogue.product(number)
         if product["degraded"]:
             current().served_by(PRODUCT_DEFAULT)
-            if product["source"] == LAST_KNOWN:
+            if product["source"] in (LAST_KNOWN, OWN_COPY):
                 current().served_by(PRODUCT_STALE)
+        if self.catalogue.tells:
+            current().told_by("product", product["source"], product["stale_age_s"])
         return product
 
     async def recommendations(self, user: int) -> list[int]:

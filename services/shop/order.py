@@ -16,6 +16,7 @@ from services.resilience import Registry
 from services.shop.application import Refused, application, json_body, number_in_path, run
 from services.shop.checkout import Checkout
 from services.shop.client import HttpClient
+from services.shop.copies import SharedCopies
 from services.shop.degradable import Looking, degradable
 from services.shop.indicators import database
 from services.shop.neighbours import Neighbours
@@ -103,7 +104,8 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     client = HttpClient(tells=settings.deadline_travels)
     flags = degradable(own, registry)
     looking = Looking(flags)
-    neighbours = Neighbours(own, client, registry, flags, command=command)
+    copies = SharedCopies(own.cache_urls, fresh_s=own.product_cache_s) if own.cache_urls else None
+    neighbours = Neighbours(own, client, registry, flags, command=command, copies=copies)
     orders = Orders(settings.ledger, idempotency=settings.idempotency)
     settlement = Settlement(neighbours, orders, interval_s=own.settle_interval_s, batch=own.settle_batch)
     checkout = Checkout(neighbours, orders, settlement, lookup_s=own.lookup_s)
@@ -113,6 +115,7 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
         protections=registry,
         parts=[
             (client.open, client.close),
+            *([(copies.open, copies.close)] if copies is not None else []),
             (orders.open, orders.ledger.close),
             (settlement.start, settlement.stop),
             (looking.start, looking.stop),

@@ -19,6 +19,17 @@ _TIME_LIMIT = {"user": "300ms", "product": "300ms", "recommendation": "150ms", "
 _CONCURRENT = {"user": 20, "product": 20, "recommendation": 20, "payment": 20}
 
 SHARED_POOL = "shared"
+CACHE = "cache"
+# Asked for every product: five failures in ten are enough to leave it alone, for a second at a time.
+_CACHE_BREAKER: dict[str, object] = {
+    "slidingWindowType": "COUNT_BASED",
+    "slidingWindowSize": 10,
+    "minimumNumberOfCalls": 5,
+    "failureRateThreshold": 50,
+    "waitDurationInOpenState": "1s",
+    "permittedNumberOfCallsInHalfOpenState": 2,
+    "automaticTransitionFromOpenToHalfOpenEnabled": True,
+}
 _POOL: dict[str, object] = {"coreThreadPoolSize": 4, "maxThreadPoolSize": 4, "queueCapacity": 20}
 
 _EVENTS = {"eventConsumerBufferSize": 1000}
@@ -56,6 +67,9 @@ def order_defaults(settings: OrderSettings | None = None) -> dict[str, object]:
         for name in pools
         for key, value in _POOL.items()
     }
+    if settings is not None and settings.cache_urls:
+        of_cache = {**_CACHE_BREAKER, **_EVENTS}
+        defaults |= {f"resilience4j.circuitbreaker.instances.{CACHE}.{key}": value for key, value in of_cache.items()}
     for name, attempts in _ATTEMPTS.items():
         if name in by_hystrix:
             continue

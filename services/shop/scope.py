@@ -32,11 +32,16 @@ class Scope:
     deadline_s: float
     given_up_s: float = math.inf
     fallbacks: list[str] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)  # what part of the answer -> where it is from, how stale
 
     def served_by(self, fallback: str) -> None:
         """Note that a fallback served part of the answer; twice is once."""
         if fallback not in self.fallbacks:
             self.fallbacks.append(fallback)
+
+    def told_by(self, part: str, source: str, stale_age_s: float) -> None:
+        """Note where a part of the answer is from, and how stale it is (0: not)."""
+        self.sources[part] = f"{source}@{stale_age_s:.1f}"
 
     def remaining_s(self) -> float:
         return self.deadline_s - time.monotonic()

@@ -75,6 +75,7 @@ class OrderSettings:
     shared_pool: bool = False  # their threads: of one pool for all, or a pool for each
     deadline_travels: bool = True  # as of every service
     degradation_file: Path | None = None  # where flags that people set outlive the process
+    cache_urls: tuple[str, ...] = ()  # Redis, for copies of products that all instances share
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ def read_order_settings(values: Mapping[str, str]) -> OrderSettings:
         "shared_pool": environment.read("SHOP_POOL", "own", _one_of(("own", "shared"))) == "shared",
         "deadline_travels": environment.read("SHOP_DEADLINE_TRAVELS", "on", _switch),
         "degradation_file": environment.read("SHOP_DEGRADATION_FILE", "off", _or_off(Path)),
+        "cache_urls": environment.read("CACHE_URLS", "off", _redis_urls),
     }
     _raise("order", environment)
     return OrderSettings(**settings)  # type: ignore[arg-type]  # None only with a mistake
@@ -201,6 +203,13 @@ def _degrade_when(text: str) -> DegradeWhen:
     if not 0 <= leave < enter:
         raise ValueError(f"it is left at {leave:g}, which must be below {enter:g}, where it is entered")
     return DegradeWhen(looks_at=looks_at, neighbour=neighbour, enter=enter, leave=leave)
+
+
+def _redis_urls(text: str) -> tuple[str, ...]:
+    urls = () if _SWITCH.get(text.lower()) is False else tuple(re.split(r"[,\s]+", text))
+    if not all(url.startswith("redis://") for url in urls):
+        raise ValueError("write off, or redis://host:port, several with blanks between")
+    return urls
 
 
 def _switch(text: str) -> bool:

@@ -1,0 +1,3 @@
+"""
+HAProxy in front of several instances of a service, rendered from environment values and watched through its runtime API.
+"""
