@@ -40,8 +40,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": JUDGED | {"receipts"},
     "judge": JUDGED | {"receipts", "checks"},
     "report": {"verdict", "units", "errors", "journal", "clock", "progress", "secrets"},
+    "slis": JUDGED | {"receipts", "judge"},
+    "history": {"slis", "verdict", "units", "errors", "journal"},
     "suite": BELOW_SUITE,
-    **{door: BELOW_SUITE | {"suite"} for door in DOORS},
+    "comparison": BELOW_SUITE | {"slis", "suite"},
+    "gate": BELOW_SUITE | {"slis", "suite", "comparison"},
+    **{door: BELOW_SUITE | {"suite", "slis", "history", "comparison", "gate"} for door in DOORS},
     "__main__": {"cli"},  # the command line by another name
 }
 
