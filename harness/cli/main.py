@@ -30,6 +30,7 @@ COMMANDS = {
     "validate": "check scenario files without starting anything",
     "judge": "judge the journal of a finished run again",
     "report": "write a run's report files anew from its journal",
+    "gate": "whether finished runs are enough for a CI job to pass, by a policy",
     "list": "list faults, checks or scenarios",
     "explain": "what a fault or check does, its keys, units and defaults",
     "schema": "print the JSON Schema of scenario files, for editors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 
 from harness.cli.parser import Parser
 from harness.cli.printing import print_json
@@ -10,23 +11,27 @@ from harness.errors import EXIT_PASS
 
 DESCRIPTION = """\
 Print a JSON Schema: of scenario files, so that an editor completes and checks them while you type
-(first line of a file: # yaml-language-server: $schema=scenario.schema.json), or of verdict.json."""
-EXAMPLES = ("harness schema > scenario.schema.json", "harness schema verdict > verdict.schema.json")
+(first line of a file: # yaml-language-server: $schema=scenario.schema.json), of a gate's policy, or of
+verdict.json."""
+EXAMPLES = (
+    "harness schema > scenario.schema.json",
+    "harness schema policy > gate.schema.json",
+    "harness schema verdict > verdict.schema.json",
+)
+_SCHEMAS = {
+    "scenario": ("harness.scenario.schema", "scenario_schema"),
+    "policy": ("harness.gate.policy", "policy_schema"),
+    "verdict": ("harness.report.verdict_schema", "verdict_schema"),
+}
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument(
-        "of", nargs="?", choices=("scenario", "verdict"), default="scenario", help="whose schema (default: %(default)s)"
+        "of", nargs="?", choices=tuple(_SCHEMAS), default="scenario", help="whose schema (default: %(default)s)"
     )
 
 
 def main(options: argparse.Namespace) -> int:
-    if options.of == "verdict":
-        from harness.report.verdict_schema import verdict_schema
-
-        print_json(verdict_schema())
-    else:
-        from harness.scenario.schema import scenario_schema
-
-        print_json(scenario_schema())
+    module, function = _SCHEMAS[options.of]
+    print_json(getattr(import_module(module), function)())
     return EXIT_PASS

@@ -15,6 +15,9 @@ from functools import cache
 from itertools import combinations
 from statistics import median, variance
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.statistics.shares import binomial_tail, t_quantile
 
 LABELINGS = 2000
@@ -58,28 +61,22 @@ def family_p(old: Sequence[Sequence[float]], new: Sequence[Sequence[float]], flo
     """
     runs = len(old)
     assert 2 <= runs == len(new) <= MOST_RUNS_A_SIDE, f"{runs} and {len(new)} runs"
+    values = np.array([winsorise(column) for column in zip(*old, *new, strict=True)]).reshape(-1, 2 * runs).T
+    named_new = _indicators(runs) @ values / runs
+    named_old = values.sum(axis=0) / runs - named_new
+    squares = (values**2).sum(axis=0) / runs
+    within = np.maximum(0.0, (squares - named_new**2 - named_old**2) / (runs - 1))
+    t = (named_new - named_old) / (np.sqrt(within) + np.array(floors) * math.sqrt(2 / runs))
+    highest = t.max(axis=1)
+    return [float((highest >= own - _ROUNDING).mean()) for own in t[0]]
+
+
+@cache
+def _indicators(runs: int) -> NDArray[np.float64]:
+    """A row a labelling, 1 where a run is called new."""
     ways = labelings(runs)
-    highest = [-math.inf] * len(ways)
-    observed = []
-    for place, floor in enumerate(floors):
-        column = winsorise([row[place] for row in old] + [row[place] for row in new])
-        found = _t_values(column, runs, floor, ways)
-        observed.append(found[0])
-        highest = list(map(max, highest, found))
-    return [sum(top >= t - _ROUNDING for top in highest) / len(ways) for t in observed]
-
-
-def _t_values(column: Sequence[float], runs: int, floor: float, ways: Sequence[tuple[int, ...]]) -> list[float]:
-    """t of one column under each labelling."""
-    total = sum(column)
-    squares = sum(value * value for value in column) / runs
-    least = floor * math.sqrt(2 / runs)
-    found = []
-    for chosen in ways:
-        named_new = sum(map(column.__getitem__, chosen)) / runs
-        named_old = total / runs - named_new
-        within = max(0.0, (squares - named_new * named_new - named_old * named_old) / (runs - 1))
-        found.append((named_new - named_old) / (math.sqrt(within) + least))
+    found = np.zeros((len(ways), 2 * runs))
+    found[np.arange(len(ways))[:, None], np.array(ways)] = 1.0
     return found
 
 

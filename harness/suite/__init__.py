@@ -172,7 +172,10 @@ class _Attempt:
         plan = make_plan(loaded.scenario, loaded.system)
         while True:
             self.tries += 1
-            self.run_dir = run_plan(plan, self._options, view=self._view, scenario_text=loaded.text)
+            self.run_dir = run_plan(
+                plan, self._options, view=self._view, scenario_text=loaded.text,
+                facts={"scenario_file": str(self._path)},
+            )  # fmt: skip
             self.verdict = judge_and_report(self.run_dir, self._options.reports)
             enough = self.verdict.as_declared or not self.verdict.worth_another_try
             if enough or self.tries > self._options.retry_busy:

@@ -41,7 +41,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "judge": JUDGED | {"receipts", "checks"},
     "report": {"verdict", "units", "errors", "journal", "clock", "progress", "secrets"},
     "slis": JUDGED | {"receipts", "judge"},
-    "history": {"slis", "verdict", "units", "errors", "journal"},
     "suite": BELOW_SUITE,
     "comparison": BELOW_SUITE | {"slis", "suite"},
     "gate": BELOW_SUITE | {"slis", "suite", "comparison"},
