@@ -54,8 +54,8 @@ bench: install ## the measured claims: one table and one JSON line each
 	@for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
 
 fuzz: install ## ten thousand malformed inputs, ten thousand hostile streams through the gate; SEED=n
-	@$(BIN)/python fuzz/inputs.py --cases 10000 --seed $(or $(SEED),1)
-	@$(BIN)/python fuzz/gate.py --streams 10000 --seed $(or $(SEED),1)
+	@$(BIN)/python fuzz/inputs.py --cases 10000 --seed $(or $(SEED),1) --reports reports
+	@$(BIN)/python fuzz/gate.py --streams 10000 --seed $(or $(SEED),1) --reports reports
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \

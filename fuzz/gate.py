@@ -30,6 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import figures
 import psutil
 import streams
 from streams import ABORTING, ANSWERING, DECIDING, FAULTED, PASSED, PLAIN, RAW, Sound, Stream
@@ -464,24 +465,34 @@ def run(numbers: Iterable[int], seed: int) -> Result:
     return result
 
 
+def _table(result: Result) -> str:
+    lines = [f"{'mode':<10}  {'streams':>7}  {'sound requests':>14}  {'failed':>6}"]
+    for mode in dict.fromkeys(LINKS):
+        counts = (result.counts[mode], result.sound[mode], result.failed[mode])
+        lines.append("{:<10}  {:>7}  {:>14}  {:>6}".format(mode, *counts))
+    return "\n".join(lines)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="play the stream of this number alone")
+    parser.add_argument("--reports", type=Path, help="where fuzz.json and fuzz.md take in the figures")
     options = parser.parse_args(arguments)
     start = time.monotonic()
     result = run([options.only] if options.only is not None else range(options.streams), options.seed)
-    print(f"{'mode':<10}  {'streams':>7}  {'sound requests':>14}  {'failed':>6}")
-    for mode in dict.fromkeys(LINKS):
-        print(f"{mode:<10}  {result.counts[mode]:>7}  {result.sound[mode]:>14}  {result.failed[mode]:>6}")
+    table = _table(result)
+    print(table)
     print("\n".join(result.wrong[:40]))
-    figures = {
+    told = {
         "streams": sum(result.counts.values()), "seed": options.seed, "wrong": len(result.wrong), "sound_requests": sum(result.sound.values()),
         "rows_checked": result.rows, "seconds": round(time.monotonic() - start, 1), "growth_mb": round(_growth_mb(result.resident_mb), 1),
         "resident_mb": [round(value) for value in result.resident_mb[:: max(1, len(result.resident_mb) // 10)]],
     }  # fmt: skip
-    print(json.dumps(figures))
+    print(json.dumps(told))
+    if options.reports:
+        figures.write(figures.GATE, told, table, options.reports)
     return 1 if result.wrong else 0
 
 

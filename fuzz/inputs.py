@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import figures
 import guard
 import kinds
 import load_files
@@ -134,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--save", type=Path, default=Path("reports/fuzz"), help="where failed cases go (default: %(default)s)"
     )
+    parser.add_argument("--reports", type=Path, help="where fuzz.json and fuzz.md take in the figures")
     parser.add_argument("--replay", type=Path)
     options = parser.parse_args(arguments)
     if options.replay:
@@ -141,12 +143,13 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.monotonic()
     outcomes = run(options.cases, options.seed, jobs=options.jobs, save=options.save, only=options.only)
     failed = sum(bool(outcome.wrong) for outcome in outcomes)
-    print(table(outcomes))
-    figures = {
+    told = {
         "cases": len(outcomes), "seed": options.seed, "failed": failed, "seconds": round(time.monotonic() - start, 1),
         "slowest_s": round(max(o.seconds for o in outcomes), 2), "largest_mb": round(max(o.peak_mb for o in outcomes)),
     }  # fmt: skip
-    print(json.dumps(figures))
+    print(table(outcomes), json.dumps(told), sep="\n")
+    if options.reports:
+        figures.write(figures.INPUTS, told, table(outcomes), options.reports)
     return 1 if failed else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +27,12 @@ def test_three_hundred_malformed_inputs_are_refused_with_their_place(tmp_path):
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-def test_two_hundred_hostile_streams_pass_or_are_closed():
+def test_two_hundred_hostile_streams_pass_or_are_closed(tmp_path):
     """Byte for byte, or closed as the other end closed it, and every answer where its request stood."""
-    done = fuzz("gate.py", "--streams", "200", "--seed", "7")
+    done = fuzz("gate.py", "--streams", "200", "--seed", "7", "--reports", str(tmp_path))
 
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert json.loads((tmp_path / "fuzz.json").read_text("utf-8"))["figures"]["gate"]["streams"] == 200
 
 
 def test_the_stream_fuzzer_notices_answers_that_stand_in_the_wrong_place():
