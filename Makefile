@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test truth check scenarios lint format bench fuzz lock clean
+.PHONY: help install demo test truth survival check scenarios lint format bench fuzz lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test: install ## every test that needs no Docker
 
 truth: install ## runs that lie, each in one way: what the judge says of them (five minutes)
 	@$(BIN)/python -m tests.truth
+
+survival: install ## kill real runs anywhere, 100 times, and see that nothing is left; KILLS=10, SEED=n
+	@$(BIN)/python -m tests.survival --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
 scenarios: install ## every shipped scenario: ordinary, must_fail and inconclusive
 	@$(BIN)/harness run scenarios

@@ -9,6 +9,7 @@ down its pid and start time.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -53,3 +54,13 @@ def ask_for_priority() -> None:
     """
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+
+
+def code_text(code: int | None) -> str:
+    """An exit code for people: `exit code 3`, `killed by SIGKILL`."""
+    if code is not None and code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exit code {code}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from sys import executable
 
-from harness.children import Spawn
+from harness.children import Spawn, code_text
 from harness.errors import HarnessError, SetUpError
 from harness.journal import SPOOL_FOLDER
 from harness.links.base import Address, LinkSpec
@@ -55,24 +55,30 @@ class GateProcess:
         if self._process is None:
             raise HarnessError("the gate is not running")
         if (code := self._process.poll()) is not None:
-            raise HarnessError(f"the gate ended by itself, exit code {code}", hint=f"its log: {self._log}")
+            raise HarnessError(f"the gate ended by itself, {code_text(code)}", hint=f"its log: {self._log}")
 
     def down(self) -> None:
-        """End it and let it write its last rows; may be called twice."""
+        """
+        End it and let it write its last rows; may be called twice. Raises HarnessError, when it is gone, if it had
+        ended by itself or was ended by somebody else: rows may be missing then.
+        """
         process, self._process = self._process, None
         if process is None:
             return
         with suppress(GateError):
             self.client.stop()
+        code = 0
         try:
-            process.wait(END_LIMIT_S)
-        except TimeoutExpired:
+            code = process.wait(END_LIMIT_S)
+        except TimeoutExpired:  # its last row is missing, which its receipt will say
             process.kill()
             process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+        if code:
+            raise HarnessError(f"the gate ended by itself, {code_text(code)}", hint=f"its log: {self._log}")
 
     def _first_line(self) -> dict[str, str]:
         assert self._process is not None

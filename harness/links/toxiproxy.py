@@ -6,13 +6,15 @@ How it is asked stands in toxiproxy_client.py.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 
 import psutil
 
-from harness.children import Spawn
+from harness.children import Spawn, code_text
 from harness.clock import NS_PER_S, Clock, SystemClock
 from harness.errors import HarnessError, SetUpError
 from harness.links.base import Address, LinkSpec, is_loopback
@@ -30,6 +32,19 @@ _PACE_S = 0.02
 
 class _ForeignError(HarnessError):
     """Somebody else answers where our server should."""
+
+
+def _ended(process: Popen[bytes]) -> int:
+    """End a server; the code it ended with, or had ended with. 0: it went as it was asked, or had to be forced to."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        code = process.wait(END_LIMIT_S)
+    except TimeoutExpired:
+        process.kill()
+        process.wait()
+        return 0
+    return 0 if code == -signal.SIGTERM else code
 
 
 class ToxiproxyServer(ToxiproxyClient):
@@ -73,7 +88,8 @@ class ToxiproxyServer(ToxiproxyClient):
             self._await_api()
             self.make_proxies()
         except BaseException:
-            self.down()
+            with suppress(HarnessError):
+                self.down()
             raise
 
     def check(self) -> None:
@@ -81,19 +97,22 @@ class ToxiproxyServer(ToxiproxyClient):
         if self._process is None:
             raise HarnessError("Toxiproxy is not running")
         if (code := self._process.poll()) is not None:
-            raise HarnessError(f"Toxiproxy ended by itself, exit code {code}{self._last_lines()}")
+            raise self._gone(code)
 
     def down(self) -> None:
-        """End the server, and with it every proxy and toxic. May be called twice."""
+        """
+        End the server, and with it every proxy and toxic. May be called twice. Raises HarnessError, when all that is
+        done, if it had ended by itself or was ended by somebody else: then nothing stood on the links for a while.
+        """
         process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(END_LIMIT_S)
-            except TimeoutExpired:
-                process.kill()
-                process.wait()
+        code = None if process is None else _ended(process)
         self.disconnect()
+        if code:
+            raise self._gone(code)
+
+    def _gone(self, code: int) -> HarnessError:
+        return HarnessError(f"Toxiproxy ended by itself, {code_text(code)}{self._last_lines()}")
+
 
     def _await_api(self) -> None:
         deadline_ns = self._clock.now_ns() + round(START_LIMIT_S * NS_PER_S)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from harness.children import Spawn
+from harness.children import Spawn, code_text
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError, InputError, Mistake, SetUpError
 from harness.load.config import FOLLOWS, LoadConfig, Model
@@ -141,15 +141,22 @@ class LoadChild:
         return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
-        """Let go of the child: it ends when its standard input does, or is killed. Safe to call twice."""
+        """
+        Let go of the child: it ends when its standard input does, or is killed. Safe to call twice. Raises HarnessError,
+        when it is gone, if somebody else had killed it: its rows may not be all.
+        """
         if self._process is None:
             return
         self._let_go()
         try:
-            self._process.wait(CLOSE_LIMIT_S)
+            code = self._process.wait(CLOSE_LIMIT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(CLOSE_LIMIT_S)
+            code = 0
+        self._process = None
+        if code < 0:
+            raise HarnessError(f"the load child ended by itself, {code_text(code)}{self._last_lines()}")
 
     def _let_go(self) -> None:
         assert self._process is not None
@@ -195,13 +202,13 @@ class LoadChild:
                 return event
 
     def _gone(self, what: str) -> HarnessError:
-        code: int | str | None = None
+        ended = "never started"
         if self._process is not None:
             try:
-                code = self._process.wait(CLOSE_LIMIT_S)
+                ended = code_text(self._process.wait(CLOSE_LIMIT_S))
             except subprocess.TimeoutExpired:
-                code = "none yet"
-        return HarnessError(f"the load child {what} (exit code {code}){self._last_lines()}")
+                ended = "still there"
+        return HarnessError(f"the load child {what} ({ended}){self._last_lines()}")
 
     def _last_lines(self) -> str:
         try:

@@ -78,6 +78,7 @@ class Session:
         self._view, self._clock, self._sources = view, clock, sources
         self._undo = ExitStack()
         self._tally = Tally()
+        self._watchdog = Watchdog(setting.run_id, setting.run_dir, view.say)
         self._load: LoadChild | None = None
         self._load_timeout_s = 0.0
         self._faults_on: dict[str, tuple[Fault, Lease]] = {}
@@ -89,17 +90,19 @@ class Session:
         try:
             self._up()
         except OSError as error:
-            self.close()
+            self._close_after_problem()
             raise disk_error(error) or error from error
         except BaseException:
-            self.close()
+            self._close_after_problem()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._how = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
-        self.close()
+        if kind is None:
+            self.close()
+            return
+        self._how = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
+        self._close_after_problem()
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -108,13 +111,12 @@ class Session:
         remember(setting.system, setting.environment)
         sweep(self._view.say)  # what a killed run left must not disturb this one
         setting.run_dir.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-        watchdog = Watchdog(setting.run_id, setting.run_dir, self._view.say)
-        self._undo.callback(watchdog.done)  # last of all: until then it stands by
-        watchdog.start()
+        self._undo.callback(self._watchdog.done)  # last of all: until then it stands by
+        self._watchdog.start()
         self.recorder = Recorder(setting.run_dir, clock, self._hear)
         self._undo.callback(self._close_journal)
         self.recorder.start()
-        watchdog.check()
+        self._watchdog.check()
         self.leases = Leases(setting.run_id, setting.run_dir)
         self._undo.callback(self.leases.close)
         facts = run_facts(setting.run_id, setting.system, setting.seed, clock)
@@ -124,7 +126,8 @@ class Session:
             setting.system, setting.environment, setting.seed, setting.run_dir,
             spawn=self.leases.spawn, emit=self.recorder.emit, clock=clock,
         )  # fmt: skip
-        self._undo.callback(self.rig.down)
+        self._undo.callback(self._take_down, self._watchdog.check)  # unwatched to the end is no finished run
+        self._undo.callback(self._take_down, self.rig.down)
         self.rig.up(self._view.say, meanwhile=self._prepare_planned)
         self.recorder.put({"versions": {**facts["versions"], **self.rig.versions}})
         self._observe(facts["wall_anchor"])
@@ -166,7 +169,7 @@ class Session:
         )  # fmt: skip
         self._load_timeout_s = load.timeout_s
         child = LoadChild(config, spawn=self.leases.spawn, run_dir=self.setting.run_dir, clock=self._clock)
-        self._undo.callback(child.close)
+        self._undo.callback(self._take_down, child.close)
         child.start()
         self._load = child
 
@@ -246,6 +249,7 @@ class Session:
     def check(self) -> None:
         """Raise HarnessError when a part of the rig itself is gone: what follows could not be believed."""
         self.recorder.check()
+        self._watchdog.check()
         self.rig.check()
         if self._load is not None and not self._load.alive():
             raise SetUpError("the load generator ended by itself", hint=f"see {self.setting.run_dir}/load.log")
@@ -266,7 +270,8 @@ class Session:
     # -- ending ------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """After the timeline: end the load, heal what is still on, read the ledgers."""
+        """After the timeline: end the load, heal what is still on, read the ledgers. Raises HarnessError as check does."""
+        self.check()
         self.end_load()
         with self._lock:
             still_on = sorted(self._faults_on)
@@ -290,6 +295,21 @@ class Session:
         """Take everything down; may be called twice, and after a start that failed half-way."""
         with uninterrupted():
             self._undo.close()
+
+    def _close_after_problem(self) -> None:
+        """Take everything down while a problem is on its way up: what else goes wrong is said, but does not hide it."""
+        try:
+            self.close()
+        except HarnessError as error:
+            self._view.say(str(error))
+
+    def _take_down(self, part: Callable[[], None]) -> None:
+        """End a part; one that had ended by itself before makes the run a failed one, in its journal too."""
+        try:
+            part()
+        except HarnessError:
+            self._how = "failed"
+            raise
 
     def _close_journal(self) -> None:
         self.recorder.emit("run.ended", self.setting.run_id, {"how": self._how})

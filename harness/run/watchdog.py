@@ -105,10 +105,7 @@ class Watchdog:
         """Wait until it watches, the first time; raise HarnessError when it does not or is gone."""
         process = self._process
         if process is None or process.poll() is not None:
-            raise HarnessError(
-                f"the watchdog of run {self._run_id} is gone; without it a killed run would leave its processes behind",
-                hint=f"see {self._run_dir / LOG_NAME}",
-            )
+            raise self._gone()
         if self._seen_ready:
             return
         assert process.stdout is not None
@@ -121,11 +118,16 @@ class Watchdog:
         self._seen_ready = True
 
     def done(self) -> None:
-        """End what may be left of the run, send the watchdog away, strike the run off. May be called twice."""
+        """
+        End what may be left of the run, send the watchdog away, strike the run off. May be called twice.
+
+        Raises HarnessError, when all that is done, if the watchdog had ended before: the run was not watched then.
+        """
+        stayed = True
         if self._process is not None:
             # Whoever was started an instant before an interrupt may be known to nobody but by its tag.
             undone = undo(self._run_id, self._run_dir, quiet_s=0.0)
-            self._dismiss(self._process)
+            stayed = self._dismiss(self._process)
             self._process = None
             if undone.left:
                 self._say(f"could not end {', '.join(undone.left)}; try: harness clean")
@@ -133,6 +135,14 @@ class Watchdog:
         if self._registration is not None:
             self._registration.remove()
             self._registration = None
+        if not stayed:
+            raise self._gone()
+
+    def _gone(self) -> HarnessError:
+        return HarnessError(
+            f"the watchdog of run {self._run_id} is gone; without it a killed run would leave its processes behind",
+            hint=f"see {self._run_dir / LOG_NAME}",
+        )
 
     def _abandon(self) -> None:
         """Leave the run in the register, as one that has to be cleaned up."""
@@ -140,7 +150,8 @@ class Watchdog:
             self._registration.release()
             self._registration = None
 
-    def _dismiss(self, process: subprocess.Popen[bytes]) -> None:
+    def _dismiss(self, process: subprocess.Popen[bytes]) -> bool:
+        """Send it away; False when it was not there any more, or was ended by somebody else on its way."""
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(OSError):
@@ -149,11 +160,13 @@ class Watchdog:
         with suppress(OSError):
             process.stdin.close()
         try:
-            process.wait(UNDO_LIMIT_S + QUIET_S)
+            stayed = process.wait(UNDO_LIMIT_S + QUIET_S) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            stayed = True
         process.stdout.close()
+        return stayed
 
 
 def wait_for_end(runner_pid: int, descriptor: int) -> bool:

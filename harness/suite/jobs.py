@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from harness.children import code_text
 from harness.errors import EXIT_BUG, HarnessError, Mistake
 from harness.progress import View
 from harness.run.interruption import LIFELINE_VARIABLE
@@ -83,7 +84,8 @@ class _Crew:
         try:
             (told,) = json.loads(output)["scenarios"]
         except (ValueError, KeyError, TypeError):
-            lines = complaints.decode("utf-8", "replace").strip() or f"it said nothing, exit code {child.returncode}"
+            ended = f"its runner ended without a word, {code_text(child.returncode)}"
+            lines = complaints.decode("utf-8", "replace").strip() or ended
             problem = _ToldError(lines, hint=None, code=child.returncode if child.returncode > 0 else EXIT_BUG)
             return Result(
                 path=path, scenario=path.stem, run_dir=None, verdict=None, error=problem,

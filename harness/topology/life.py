@@ -128,13 +128,3 @@ class Life:
             # Held: parents first, so that none starts another child. Let go: children first, none is missed.
             signal_all(wrong if held else reversed(wrong), number)
             clock.sleep_s(0.002)
-
-
-def code_text(code: int | None) -> str:
-    """An exit code for people: `exit code 3`, `killed by SIGKILL`."""
-    if code is not None and code < 0:
-        try:
-            return f"killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"killed by signal {-code}"
-    return f"exit code {code}"

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import psutil
 
-from harness.children import Emit, Spawn
+from harness.children import Emit, Spawn, code_text
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError, SetUpError
 from harness.secrets import PRIVATE_FOLDER, fields, private_opener
 from harness.system.model import System
 from harness.topology.base import Launch, Look
-from harness.topology.life import KILL_LIMIT_S, SERVICE_VARIABLE, Life, code_text
+from harness.topology.life import KILL_LIMIT_S, SERVICE_VARIABLE, Life
 from harness.topology.order import COMPLETED, HEALTHY, check_order, one_shots
 from harness.topology.readiness import (
     Probe,

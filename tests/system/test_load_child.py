@@ -356,7 +356,8 @@ def test_the_self_test_convicts_a_client_that_tries_again():
 
 def test_a_child_that_is_killed_is_an_error_that_keeps_its_rows(tmp_path, server):
     """The runner hears of a sudden death at once, and what had been written down is still there."""
-    with child(tmp_path, server.base, Load(arrivals="50/s"), get("/"), None) as sender:
+    told_at_the_end = pytest.raises(HarnessError, match="ended by itself, killed by SIGKILL")
+    with told_at_the_end, child(tmp_path, server.base, Load(arrivals="50/s"), get("/"), None) as sender:
         sender.go(time.monotonic_ns())
         while not rows(tmp_path):
             time.sleep(0.01)

@@ -266,7 +266,8 @@ def test_a_server_that_died_is_noticed(rig):
 
     with pytest.raises(HarnessError, match="ended by itself"):
         doomed.check()
-    doomed.down()
+    with pytest.raises(HarnessError, match="killed by SIGKILL"):
+        doomed.down()
     doomed.down()
 
 

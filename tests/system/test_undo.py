@@ -263,6 +263,7 @@ def test_a_watchdog_that_died_is_noticed(tmp_path, monkeypatch):
 
         wait_until(gone, "its end is noticed")
     finally:
-        watchdog.done()
+        with pytest.raises(HarnessError, match="is gone"):
+            watchdog.done()
         watchdog.done()
     assert not path.exists()

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
+from harness.children import code_text
 from harness.clock import FakeClock
 from harness.errors import HarnessError, SetUpError
 from harness.system.model import HealthCheck, Service, System
 from harness.topology import addresses
 from harness.topology.base import Launch
-from harness.topology.life import code_text
 from harness.topology.order import check_order, one_shots
 from harness.topology.processes import ProcessTopology
 from harness.topology.readiness import (

@@ -1,0 +1,135 @@
+"""
+Kill real runs anywhere and see that nothing is left: `python -m tests.survival --kills 100 --seed 1`.
+
+Writes reports/survival.md and .json. Ends with 0 when every kill left nothing behind, every journal opened, every
+bystander lived and every run after a kill passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from harness.run.interruption import terminated_like_interrupted
+
+from .bystanders import Bystanders, bystanders
+from .draws import Kill, draw
+from .experiment import AFTER, Row, play, run_after
+from .leftovers import Place
+from .results import document, figures, line, page, summary, table
+from .running import ROOT, Running
+
+NEXT_RUN_EVERY = 10
+START_UP_LIMIT_S = 90.0
+TURN_S, PAUSE_S = 140.0, 0.5
+WHOLE = 100  # kills; fewer are a short form, whose figures stand beside
+
+
+def main() -> int:
+    """0 when nothing was left and nobody else was hurt."""
+    parser = argparse.ArgumentParser(prog="python -m tests.survival", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", type=int, metavar="N", help="do the kill of this number alone")
+    parser.add_argument("--victim", help="only the kills of this victim")
+    parser.add_argument("--reports", type=Path, default=ROOT / "reports")
+    parser.add_argument("--keep", type=Path, help="keep the folders of all runs here, instead of nowhere")
+    parser.add_argument("--turns", type=Path, help="hold a lock on this file, to take turns with others who measure")
+    options = parser.parse_args()
+    drawn = draw(options.kills, options.seed)
+    chosen = [k for k in drawn if options.only in {None, k.number} and options.victim in {None, k.victim}]
+    began_s = time.monotonic()
+    with terminated_like_interrupted(), _folder(options.keep) as folder, bystanders() as others:
+        rows = _all(chosen, Place(folder=folder, mark=secrets.token_hex(8)), others, options.turns)
+    found = figures(rows, seed=options.seed, seconds=time.monotonic() - began_s)
+    _write(rows, found, options.reports, whole=len(chosen) == len(drawn) >= WHOLE)
+    print(f"\n{table(rows)}\n\n{summary(found)}")
+    return int(found["survived"] != found["kills"])
+
+
+def _all(kills: list[Kill], place: Place, others: Bystanders, turns: Path | None) -> list[Row]:
+    rows = []
+    with _Turns(turns) as mine:
+        start_up_s = _start_up_s(place)
+        print(f"{len(kills)} kills; a run's load begins {start_up_s:.1f} s after its start", flush=True)
+        for place_in_row, kill in enumerate(kills, 1):
+            mine.next()
+            row = play(kill, place, start_up_s)
+            if not row.next_run and (place_in_row % NEXT_RUN_EVERY == 0 or place_in_row == len(kills)):
+                run_after(place, row)
+            row.problems += others.harmed()
+            rows.append(row)
+            print(line(row), flush=True)
+    return rows
+
+
+def _start_up_s(place: Place) -> float:
+    """How long a run takes from its start to its first request, here and now."""
+    running = Running(place, (AFTER,), "--json", "--retry-busy", "0")
+    try:
+        deadline_s = time.monotonic() + START_UP_LIMIT_S
+        while (t0_ns := running.t0_ns()) is None:
+            if running.over or time.monotonic() > deadline_s:
+                raise RuntimeError(f"a run that nobody disturbed did not start: {running.said()}")
+            time.sleep(0.05)
+        running.wait_over(START_UP_LIMIT_S)
+    finally:
+        running.close()
+    return (t0_ns - running.began_ns) / 1e9
+
+
+def _write(rows: list[Row], found: dict[str, object], reports: Path, *, whole: bool) -> None:
+    """The whole row of kills where the README finds it; some of them beside."""
+    reports.mkdir(parents=True, exist_ok=True)
+    name = "survival" if whole else "survival-part"
+    (reports / f"{name}.md").write_text(page(rows, found), "utf-8")
+    (reports / f"{name}.json").write_text(document(rows, found), "utf-8")
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-survival-") as name:
+        yield Path(name).resolve()
+
+
+class _Turns:
+    """A lock that is let go of between two kills once it was held for TURN_S; None: nobody to take turns with."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._held = None if file is None else file.open("a")
+
+    def __enter__(self) -> Self:
+        self._take()
+        return self
+
+    def next(self) -> None:
+        """Let others have their turn, when it is time."""
+        if self._held is not None and time.monotonic() - self._since_s > TURN_S:
+            fcntl.flock(self._held, fcntl.LOCK_UN)
+            time.sleep(PAUSE_S)
+            self._take()
+
+    def _take(self) -> None:
+        if self._held is not None:
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+        self._since_s = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        if self._held is not None:
+            self._held.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
