@@ -113,7 +113,6 @@ class ToxiproxyServer(ToxiproxyClient):
     def _gone(self, code: int) -> HarnessError:
         return HarnessError(f"Toxiproxy ended by itself, {code_text(code)}{self._last_lines()}")
 
-
     def _await_api(self) -> None:
         deadline_ns = self._clock.now_ns() + round(START_LIMIT_S * NS_PER_S)
         while True:
