@@ -70,6 +70,7 @@ class Bulkhead:
         self._given_back: list[None] = []
         self._line: deque[_Waiter] = deque()
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+        self._noted = self.events.noted  # by hand: this is done in every call
         renewed_in_child(self)
 
     @property
@@ -87,7 +88,7 @@ class Bulkhead:
         """Await fn(...) in a place of its own. Raises BulkheadFull."""
         if not self.config.enabled:
             return await fn(*args, **kwargs)
-        if not self._try_now():
+        if not self.try_acquire_at(self.clock.now_ns()):
             await self._wait_in_line()
             self._tell("CALL_PERMITTED")
         try:
@@ -107,20 +108,30 @@ class Bulkhead:
 
     async def acquire(self) -> None:
         """Take a place, waiting for at most max_wait_duration_ms. Raises BulkheadFull."""
-        if not self._try_now():
+        if not self.try_acquire_at(self.clock.now_ns()):
             await self._wait_in_line()
             self._tell("CALL_PERMITTED")
 
     def acquire_sync(self) -> None:
         """Take a place, blocking for at most max_wait_duration_ms. Raises BulkheadFull."""
-        if not self._try_now():
+        if not self.try_acquire_at(self.clock.now_ns()):
             self._block_in_line()
             self._tell("CALL_PERMITTED")
 
     def finish(self) -> None:
         """Give the place back after a call, told as CALL_FINISHED."""
-        self.events.note("CALL_FINISHED")  # first, or the next call might seem to be inside together with this one
-        self.release()
+        self.finish_at(self.clock.now_ns())
+
+    def finish_at(self, now_ns: int) -> None:
+        """As `finish`, for who has looked at the clock already."""
+        # Told first, or the next call might seem to be inside together with this one.
+        if self.events.consumers:
+            self.events.publish("CALL_FINISHED")
+        else:
+            self._noted.append(("CALL_FINISHED", now_ns, None))
+        self._given_back.append(None)
+        if self._line:
+            self._serve_line()
 
     def release(self) -> None:
         """Give the place back, silently: the call never took place."""
@@ -128,7 +139,8 @@ class Bulkhead:
         if self._line:
             self._serve_line()
 
-    def _try_now(self) -> bool:
+    def try_acquire_at(self, now_ns: int) -> bool:
+        """Take a place if there is one at once; now_ns is what the clock shows."""
         if self._line:  # who came before goes in before
             return False
         try:
@@ -136,7 +148,7 @@ class Bulkhead:
         except IndexError:
             if not self._try_new_place():
                 return False
-        self.events.note("CALL_PERMITTED")
+        self.events.note("CALL_PERMITTED", now_ns)
         return True
 
     def _try_new_place(self) -> bool:

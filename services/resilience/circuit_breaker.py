@@ -5,7 +5,7 @@ What is decided stands in breaker_core.py, held to Resilience4j 2.4.0 by recorde
 held for bookkeeping only, never while the protected function, a predicate or a consumer runs.
 
 Most calls of most breakers are quick, go well and follow others that did: nothing can come of them. While that is so
-(`_calm`) such a call is noted by one append, without the lock, and taken in before anything else is done or looked at.
+(`calm`) such a call is noted by one append, without the lock, and taken in before anything else is done or looked at.
 So nobody can tell the difference, but that it costs half.
 """
 
@@ -73,7 +73,7 @@ class CircuitBreaker:
         self.clock: Clock = clock or SystemClock()
         self._now_ns = self.clock.now_ns
         self._lock = fork_safe_lock()
-        self._calm = False
+        self.calm = False
         self._noted: list[Call] = []
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size, self._catch_up)
         self._core = BreakerCore(name, self.config, self.clock, self.events, self._guarded)
@@ -132,16 +132,16 @@ class CircuitBreaker:
 
         Raises CallNotPermitted instead of calling. Cancellation gives the permit back and counts as nothing.
         """
-        if not self._calm:
+        if not self.calm:
             self._admit()
         started_ns = self._now_ns()
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
-            self._raised(started_ns, error)
+            self.raised(started_ns, error)
             raise
         ended_ns = self._now_ns()
-        if self._calm and (duration_ns := ended_ns - started_ns) <= self._slow_ns:
+        if self.calm and (duration_ns := ended_ns - started_ns) <= self._slow_ns:  # as in `returned`: a call less
             noted = self._noted
             noted.append(("SUCCESS", ended_ns, duration_ns))
             if len(noted) >= NOTED_MAX:
@@ -152,16 +152,16 @@ class CircuitBreaker:
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call fn(...) if the breaker permits it, and take note of how it ends. As `call`, without an event loop."""
-        if not self._calm:
+        if not self.calm:
             self._admit()
         started_ns = self._now_ns()
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
-            self._raised(started_ns, error)
+            self.raised(started_ns, error)
             raise
         ended_ns = self._now_ns()
-        if self._calm and (duration_ns := ended_ns - started_ns) <= self._slow_ns:
+        if self.calm and (duration_ns := ended_ns - started_ns) <= self._slow_ns:  # as in `returned`: a call less
             noted = self._noted
             noted.append(("SUCCESS", ended_ns, duration_ns))
             if len(noted) >= NOTED_MAX:
@@ -229,9 +229,27 @@ class CircuitBreaker:
         else:
             self._record(SUCCEEDED, duration_ns, None, result)
 
+    def returned(self, started_ns: int, ended_ns: int, result: object) -> None:
+        """As `on_result`, for a call that was admitted at started_ns and ends now, at ended_ns."""
+        duration_ns = ended_ns - started_ns
+        if self.calm and duration_ns <= self._slow_ns:
+            noted = self._noted
+            noted.append(("SUCCESS", ended_ns, duration_ns))
+            if len(noted) >= NOTED_MAX:
+                self._take_in()
+        else:
+            self.on_result(duration_ns, result)
+
+    def raised(self, started_ns: int, error: BaseException) -> None:
+        """A call admitted at started_ns raises now: as `on_error`; what is no Exception (a cancellation) counts as nothing."""
+        if isinstance(error, Exception):
+            self.on_error(self._now_ns() - started_ns, error)
+        else:
+            self.release()
+
     def on_success(self, duration_ns: int) -> None:
         """A call ended well after duration_ns."""
-        if self._calm and duration_ns <= self._slow_ns:
+        if self.calm and duration_ns <= self._slow_ns:
             self._noted.append(("SUCCESS", self._now_ns(), duration_ns))
             if len(self._noted) >= NOTED_MAX:
                 self._take_in()
@@ -279,12 +297,6 @@ class CircuitBreaker:
                 state, retry_after_s = self._core.state, self._core.retry_after_s()
             raise CallNotPermitted(self.name, state.value, retry_after_s)
 
-    def _raised(self, started_ns: int, error: BaseException) -> None:
-        if isinstance(error, Exception):
-            self.on_error(self._now_ns() - started_ns, error)
-        else:
-            self.release()
-
     def _record(self, outcome: int, duration_ns: int, error: BaseException | None, result: object) -> None:
         text = None if error is None or outcome != FAILED else error_text(error)
         predicate = self.config.transition_on_result
@@ -319,7 +331,7 @@ class CircuitBreaker:
 
     def _catch_up(self) -> None:
         """Take in what was noted, and let nothing be noted from here on. Before everything that the lock is for."""
-        self._calm = False
+        self.calm = False
         noted = self._noted
         if noted:
             count = len(noted)  # another thread may append meanwhile: that is for the next time
@@ -329,4 +341,4 @@ class CircuitBreaker:
 
     def _calm_down(self) -> None:
         """Let quick successes be noted, if none can decide anything and nobody waits to hear of them."""
-        self._calm = self._takes_any_result and not self.events.has_consumers and self._core.success_decides_nothing()
+        self.calm = self._takes_any_result and not self.events.has_consumers and self._core.success_decides_nothing()

@@ -68,10 +68,22 @@ class EventLog:
     code. Consumers of all events come before those of some types; one that raises is logged and the rest do not
     see that event (R4J: core/EventProcessor.java). `outbox` is empty when there is nothing to deliver.
     `catch_up` is called with the lock held before anybody looks, for a policy that tells some events late. `note` needs
-    no lock: what it notes is numbered before anything else is done or looked at.
+    no lock: what it notes is numbered before anything else is done or looked at. A policy for which even that is too
+    much does as `note` does: where there are no `consumers` it appends to `noted`, and now and then calls `shorten`.
     """
 
-    __slots__ = ("_catch_up", "_clock", "_consumers", "_lock", "_noted", "_ring", "_sequence", "_wall_ns", "outbox")
+    __slots__ = (
+        "_catch_up",
+        "_clock",
+        "_lock",
+        "_noted_before",
+        "_ring",
+        "_sequence",
+        "_wall_ns",
+        "consumers",
+        "noted",
+        "outbox",
+    )
 
     def __init__(
         self, clock: Clock, lock: threading.Lock, size: int = 100, catch_up: Callable[[], object] = lambda: None
@@ -82,8 +94,9 @@ class EventLog:
         self._lock = lock
         self._ring: deque[_Raw] = deque(maxlen=size)
         self._sequence = 0
-        self._noted: list[Noted] = []
-        self._consumers: tuple[tuple[frozenset[str] | None, Callable[[Event], object]], ...] = ()
+        self._noted_before = 0
+        self.noted: list[Noted] = []
+        self.consumers: tuple[tuple[frozenset[str] | None, Callable[[Event], object]], ...] = ()
         self.outbox: deque[_Raw] = deque()
 
     @property
@@ -96,7 +109,7 @@ class EventLog:
     @property
     def has_consumers(self) -> bool:
         """Whether anybody wants to hear of events as they happen."""
-        return bool(self._consumers)
+        return bool(self.consumers)
 
     @property
     def overwritten(self) -> int:
@@ -115,17 +128,17 @@ class EventLog:
         wait_ms: int | None = None,
     ) -> None:
         """Note one event. The caller holds the lock."""
-        if self._noted:
+        if self.noted:
             self._number_noted()
         self._sequence = sequence = self._sequence + 1
         event = (sequence, kind, now_ns, self._wall_ns(), duration_ns, error, detail, wait_ms)
         self._ring.append(event)
-        if self._consumers:
+        if self.consumers:
             self.outbox.append(event)
 
     def append_all(self, noted: Sequence[Noted]) -> None:
         """Note events of a while ago, in their order. The caller holds the lock."""
-        if not self._consumers:  # what the ring would not hold anyway is not made
+        if not self.consumers:  # what the ring would not hold anyway is not made
             self._sequence += max(len(noted) - (self._ring.maxlen or 0), 0)
             noted = noted[-(self._ring.maxlen or 0) :]
         wall_ahead_ns = self._wall_ns() - self._clock.now_ns()
@@ -136,29 +149,47 @@ class EventLog:
         ]
         self._sequence += len(events)
         self._ring.extend(events)
-        if self._consumers:
+        if self.consumers:
             self.outbox.extend(events)
 
-    def note(self, kind: str) -> None:
-        """Note an event that nothing hangs on, at little cost. The caller holds no lock."""
-        if self._consumers:
+    @property
+    def noted_total(self) -> int:
+        """How many events were noted rather than published, since the log was made."""
+        with self._lock:
+            return self._noted_before + len(self.noted)
+
+    def note(self, kind: str, now_ns: int) -> None:
+        """Note an event of now, now_ns, that nothing hangs on, at little cost. The caller holds no lock."""
+        if self.consumers:
             self.publish(kind)
             return
-        noted = self._noted
-        noted.append((kind, self._clock.now_ns(), None))
+        noted = self.noted
+        noted.append((kind, now_ns, None))
         if len(noted) >= NOTED_MAX:
-            with self._lock:
+            self.shorten()
+
+    def shorten(self) -> None:
+        """Forget what was noted and the ring would not hold anyway. The caller holds no lock."""
+        size = self._ring.maxlen or 0
+        with self._lock:
+            if size * 2 > NOTED_MAX or self.consumers:
                 self._number_noted()
+                return
+            count = max(len(self.noted) - size, 0)  # the others fill the whole ring, when it comes to that
+            del self.noted[:count]
+            self._noted_before += count
+            self._sequence += count
 
     def _number_noted(self) -> None:
-        count = len(self._noted)  # another thread may append meanwhile: that is for the next time
-        noted = self._noted[:count]
-        del self._noted[:count]
+        count = len(self.noted)  # another thread may append meanwhile: that is for the next time
+        noted = self.noted[:count]
+        del self.noted[:count]
+        self._noted_before += count
         self.append_all(noted)
 
     def _settle(self) -> None:
         self._catch_up()
-        if self._noted:
+        if self.noted:
             self._number_noted()
 
     def publish(
@@ -184,7 +215,7 @@ class EventLog:
             except IndexError:  # another thread took it
                 return
             try:
-                for kinds, consumer in self._consumers:
+                for kinds, consumer in self.consumers:
                     if kinds is None or event.type in kinds:
                         consumer(event)
             except Exception:
@@ -200,13 +231,13 @@ class EventLog:
         entry = (None if types is None else frozenset(types), consumer)
         with self._lock:
             self._settle()
-            everything = [one for one in (*self._consumers, entry) if one[0] is None]
-            some = [one for one in (*self._consumers, entry) if one[0] is not None]
-            self._consumers = (*everything, *some)
+            everything = [one for one in (*self.consumers, entry) if one[0] is None]
+            some = [one for one in (*self.consumers, entry) if one[0] is not None]
+            self.consumers = (*everything, *some)
 
         def unsubscribe() -> None:
             with self._lock:
-                self._consumers = tuple(one for one in self._consumers if one is not entry)
+                self.consumers = tuple(one for one in self.consumers if one is not entry)
 
         return unsubscribe
 

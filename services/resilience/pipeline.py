@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from services.resilience.bulkhead import Bulkhead
 from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.fallback import Fallback, Handler
+from services.resilience.fast_path import FastPath, parts_of
 from services.resilience.rate_limiter import RateLimiter
 from services.resilience.retry import Retry
 from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead
@@ -42,6 +43,11 @@ def _call_it(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     return fn(*args, **kwargs)
 
 
+def _way_through(calls: list[Callable[..., Any]], end: Callable[..., Any]) -> Callable[..., Any]:
+    """Each policy calls its first argument with the rest: so a chain of them is a list of arguments."""
+    return functools.partial(calls[0], *calls[1:]) if calls else end
+
+
 class Pipeline:
     """Policies around a call, the first of `policies` outermost. Made by Registry.pipeline, by `builder`, or by hand.
 
@@ -58,13 +64,19 @@ class Pipeline:
         self.name = name
         self.policies = tuple(policies)
         self.fallback = fallback if isinstance(fallback, Fallback) or fallback is None else Fallback(fallback)
-        # Each policy calls its first argument with the rest: so a chain of them is a list of arguments.
-        chain = tuple(self._call_of(place) for place in range(len(self.policies)))
-        chain_sync = tuple(self._call_sync_of(place) for place in range(len(self.policies)))
-        self._run: Callable[..., Awaitable[Any]] = functools.partial(chain[0], *chain[1:]) if chain else _await_it
-        self._run_sync: Callable[..., Any] = (
-            functools.partial(chain_sync[0], *chain_sync[1:]) if chain_sync else _call_it
-        )
+        chain = [self._call_of(place) for place in range(len(self.policies))]
+        chain_sync = [self._call_sync_of(place) for place in range(len(self.policies))]
+        self._run: Callable[..., Awaitable[Any]] = _way_through(chain, _await_it)
+        self._run_sync: Callable[..., Any] = _way_through(chain_sync, _call_it)
+        parts = parts_of(self.policies)
+        if parts is not None:
+            inside = 0 if parts.retry is None else self.policies.index(parts.retry) + 1
+            self._run = FastPath(parts, self._run, _way_through(chain[inside:], _await_it)).call
+            if parts.limiter is None:  # around a plain function that is a thread
+                self._run_sync = FastPath(parts, self._run_sync, _way_through(chain_sync[inside:], _call_it)).call_sync
+        if self.fallback is None and type(self).call is Pipeline.call:
+            # The same, without a coroutine around the coroutine.
+            self.call = self._run  # type: ignore[method-assign]
         self.inner: tuple[Pipeline, ...] = ()
         self.protects_sync = False
 

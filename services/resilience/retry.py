@@ -4,7 +4,9 @@ Retry: call again when a call failed, and wait in between.
 Counting, events and waits are Resilience4j's (R4J: retry/internal/RetryImpl.java). `Attempts` decides and knows
 neither sleeping nor calling; the two shells around it do. Differences from upstream (D5, D6): running out of attempts
 on a bad result is told and counted once, and a negative interval counts as failed_with_retry. Ours, and off unless
-asked for: a retry budget, and waits that the other side asked for.
+asked for: a retry budget, and waits that the other side asked for. Ours too: where a deadline travels with the request
+and a wait would outlast it, nobody would be there for the next answer; so that attempt was the last, told as
+DEADLINE_TOO_NEAR before its ERROR, and what it ended in goes to the caller at once.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 from services.resilience import intervals
 from services.resilience.breaker_config import any_exception, no_exception
 from services.resilience.clock import NS_PER_MS, Clock, SystemClock
+from services.resilience.deadline import current
 from services.resilience.errors import MaxRetriesExceeded
 from services.resilience.events import EventLog
 from services.resilience.locks import fork_safe_lock
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EVENT_TYPES = ("RETRY", "SUCCESS", "ERROR", "IGNORED_ERROR", "BUDGET_EXHAUSTED")
+EVENT_TYPES = ("RETRY", "SUCCESS", "ERROR", "IGNORED_ERROR", "BUDGET_EXHAUSTED", "DEADLINE_TOO_NEAR")
 
 RetryInterval: TypeAlias = "Callable[[int, object], int]"
 """From the attempt that failed (1 for the first) and its exception or result, to milliseconds; negative ends it."""
@@ -102,61 +105,73 @@ class Retry:
             self.budget = RetryBudget(self.config.budget, self.clock)
         self._counts = RetryCounts()
         self.lock = fork_safe_lock()
-        self._successes_at_once = Tally(self.lock)
+        self.successes_at_once = Tally(self.lock)
         self.events = EventLog(self.clock, self.lock, self.config.event_consumer_buffer_size)
 
     @property
     def counts(self) -> RetryCounts:
         """Protected calls by how they ended, up to now."""
-        self._counts.successful_without_retry = self._successes_at_once.total()
+        self._counts.successful_without_retry = self.successes_at_once.total()
         return self._counts
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Await fn(...) up to max_attempts times. Raises the last exception, or MaxRetriesExceeded if so configured."""
         if not self.config.enabled:
             return await fn(*args, **kwargs)
-        attempts = Attempts(self)
+        if self.budget is not None:
+            self.budget.deposit()
+        return await self.go_on(Attempts(self), 0, fn, *args, **kwargs)
+
+    async def go_on(
+        self, attempts: Attempts, wait_ms: int, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The rest of a call: wait wait_ms milliseconds, then attempt it until `attempts` says it is the end."""
         while True:
+            if wait_ms:
+                await self.clock.sleep_async(wait_ms * NS_PER_MS)
             try:
                 result = await fn(*args, **kwargs)
             except Exception as error:
-                wait_ms = attempts.failed(error)
-                if wait_ms is None:
+                next_ms = attempts.failed(error)
+                if next_ms is None:
                     raise
             else:
-                wait_ms = attempts.returned(result)
-                if wait_ms is None:
+                next_ms = attempts.returned(result)
+                if next_ms is None:
                     return result
-            if wait_ms:
-                await self.clock.sleep_async(wait_ms * NS_PER_MS)
+            wait_ms = next_ms
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call fn(...) up to max_attempts times. As `call`, without an event loop."""
         if not self.config.enabled:
             return fn(*args, **kwargs)
-        attempts = Attempts(self)
+        if self.budget is not None:
+            self.budget.deposit()
+        return self.go_on_sync(Attempts(self), 0, fn, *args, **kwargs)
+
+    def go_on_sync(
+        self, attempts: Attempts, wait_ms: int, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `go_on`, without an event loop."""
         while True:
+            if wait_ms:
+                self.clock.sleep(wait_ms * NS_PER_MS)
             try:
                 result = fn(*args, **kwargs)
             except Exception as error:
-                wait_ms = attempts.failed(error)
-                if wait_ms is None:
+                next_ms = attempts.failed(error)
+                if next_ms is None:
                     raise
             else:
-                wait_ms = attempts.returned(result)
-                if wait_ms is None:
+                next_ms = attempts.returned(result)
+                if next_ms is None:
                     return result
-            if wait_ms:
-                self.clock.sleep(wait_ms * NS_PER_MS)
+            wait_ms = next_ms
 
     def count(self, kind: str) -> None:
         """Count one protected call that ended."""
         with self.lock:
             setattr(self._counts, kind, getattr(self._counts, kind) + 1)
-
-    def count_success_at_once(self) -> None:
-        """Count one protected call that went well without a retry."""
-        self._successes_at_once.add_one()
 
 
 class Attempts:
@@ -168,8 +183,6 @@ class Attempts:
         self._retry = retry
         self._failures = 0
         self._last_error: Exception | None = None
-        if retry.budget is not None:
-            retry.budget.deposit()
 
     def failed(self, error: Exception) -> int | None:
         """An attempt raised: how long to wait before the next, None to let the exception go."""
@@ -191,7 +204,7 @@ class Attempts:
             self._succeeded()
             return None
         self._last_error = None
-        exhausted = MaxRetriesExceeded(retry.name, config.max_attempts)
+        exhausted = MaxRetriesExceeded(retry.name, self._failures + 1)
         wait_ms = self._next(exhausted, result)
         if wait_ms is None and config.fail_after_max_attempts:
             raise exhausted
@@ -206,12 +219,20 @@ class Attempts:
             wait_ms = config.interval(self._failures, outcome)
             if config.honour_retry_after and wait_ms >= 0:
                 wait_ms = max(wait_ms, min(wish_ms(outcome) or 0, config.max_retry_after_ms))
-            if wait_ms >= 0 and self._affordable():
+            if wait_ms >= 0 and self._in_time(wait_ms) and self._affordable():
                 retry.events.publish("RETRY", self._last_error, self._failures, wait_ms)
                 return wait_ms
         retry.events.publish("ERROR", error, self._failures)
         retry.count("failed_with_retry")
         return None
+
+    def _in_time(self, wait_ms: int) -> bool:
+        """Whether the request's deadline, if it has one, leaves any time for an attempt after the wait."""
+        deadline = current()
+        if deadline is None or deadline.at_ns - deadline.clock.now_ns() > wait_ms * NS_PER_MS:
+            return True
+        self._retry.events.publish("DEADLINE_TOO_NEAR", self._last_error, self._failures)
+        return False
 
     def _affordable(self) -> bool:
         retry = self._retry
@@ -222,7 +243,7 @@ class Attempts:
 
     def _succeeded(self) -> None:
         if self._failures == 0:
-            self._retry.count_success_at_once()
+            self._retry.successes_at_once.add_one()
             return
         self._retry.events.publish("SUCCESS", self._last_error, self._failures)
         self._retry.count("successful_with_retry")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from asyncio import current_task, get_running_loop
+import time
 from threading import get_ident
 
 
@@ -19,33 +19,39 @@ class LoopLimits:
     def __init__(self, loop: asyncio.AbstractEventLoop, limit_s: float) -> None:
         self.loop = loop
         self._limit_s = limit_s
-        self._now_s = loop.time
+        # What asyncio's own loops do, without the call that it takes them; others may keep another time.
+        self._now_s = time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
         self._numbers = itertools.count()
-        self._inside: dict[int, tuple[asyncio.Task[object], float]] = {}  # task and when it is due, oldest first
+        # Each with when it is due and how often it had been cancelled when it came in, the oldest first. Who ends in
+        # time takes itself out; who is not there any more was cancelled, and takes that back.
+        self.inside: dict[int, tuple[asyncio.Task[object], float, int]] = {}
+        self._late: dict[int, tuple[asyncio.Task[object], int]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, task: asyncio.Task[object]) -> int:
         """Begin to limit the running task; the number under which it is inside."""
         due_s = self._now_s() + self._limit_s
         number = next(self._numbers)
-        self._inside[number] = (task, due_s)
+        self.inside[number] = (task, due_s, task.cancelling())
         if self._timer is None:
             self._timer = self.loop.call_at(due_s, self._look)
         return number
 
-    def leave(self, number: int) -> bool:
-        """Limit it no longer; whether it was in time. If not, it was cancelled, once."""
-        return self._inside.pop(number, None) is not None
+    def take_back(self, number: int) -> bool:
+        """Take our cancellation of one that is no longer `inside` back; whether it was the only one, as asyncio.timeout reckons."""
+        task, cancelling = self._late.pop(number)
+        return task.uncancel() <= cancelling
 
     def _look(self) -> None:
         """Cancel who is due, and look again when the next one is."""
         self._timer = None
         now_s = self._now_s()
-        for number, (task, due_s) in list(self._inside.items()):
+        for number, (task, due_s, cancelling) in list(self.inside.items()):
             if due_s > now_s:
                 self._timer = self.loop.call_at(due_s, self._look)
                 return
-            del self._inside[number]
+            del self.inside[number]
+            self._late[number] = (task, cancelling)
             task.cancel()
 
 
@@ -56,13 +62,10 @@ class TaskLimits:
         self.limit_s = limit_s
         self._by_thread: dict[int, LoopLimits] = {}
 
-    def here(self) -> tuple[LoopLimits, asyncio.Task[object]]:
-        """The running loop's, and the running task. Raises RuntimeError where there are none."""
-        loop, thread = get_running_loop(), get_ident()
-        task = current_task(loop)
-        if task is None:
-            raise RuntimeError("a time limit needs a task to be in")
+    def of(self, loop: asyncio.AbstractEventLoop) -> LoopLimits:
+        """The running loop's."""
+        thread = get_ident()
         limits = self._by_thread.get(thread)
         if limits is None or limits.loop is not loop:
             self._by_thread[thread] = limits = LoopLimits(loop, self.limit_s)
-        return limits, task
+        return limits

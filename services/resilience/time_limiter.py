@@ -15,16 +15,16 @@ import asyncio
 import contextvars
 import queue
 import threading
+from asyncio import current_task, get_running_loop
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from services.resilience.clock import Clock, SystemClock
-from services.resilience.deadline import limit, restore
+from services.resilience.clock import NS_PER_MS, Clock, SystemClock
+from services.resilience.deadline import DEADLINE, Set, limit, restore
 from services.resilience.errors import TimeLimitExceeded
-from services.resilience.events import EventLog
+from services.resilience.events import NOTED_MAX, EventLog
 from services.resilience.locks import fork_safe_lock
-from services.resilience.tally import Tally
-from services.resilience.task_limits import TaskLimits
+from services.resilience.task_limits import LoopLimits, TaskLimits
 from services.resilience.validation import Checks
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 EVENT_TYPES = ("SUCCESS", "TIMEOUT", "ERROR")
+
+Limited: TypeAlias = "tuple[contextvars.Token[Set | None], LoopLimits, int]"
+"""A call inside the limit: the deadline outside, and under which number it is inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +74,19 @@ class TimeLimiter:
         self._counts = TimeLimiterCounts()
         self.abandoned = 0
         self._lock = fork_safe_lock()
-        self._successes = Tally(self._lock)
+        self._heard = 0
         self.timeout_s = self.config.timeout_duration_ms / 1000
+        self._limit_ns = self.config.timeout_duration_ms * NS_PER_MS
         self._running: set[asyncio.Future[Any]] = set()
         self._limits = TaskLimits(self.timeout_s)
+        self._latest: LoopLimits | None = None
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
+        self._noted = self.events.noted  # by hand: this is done in every call
 
     @property
     def counts(self) -> TimeLimiterCounts:
         """Calls by how they ended, up to now."""
-        self._counts.successful = self._successes.total()
+        self._counts.successful = self._heard + self.events.noted_total
         return self._counts
 
     async def call(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,6 +96,74 @@ class TimeLimiter:
         """
         if not self.config.enabled:
             return await fn(*args, **kwargs)
+        limited = self.begin(self.clock.now_ns()) if self.config.cancel_running_future else None
+        if limited is None:
+            return await self._call_otherwise(fn, *args, **kwargs)
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as error:
+            self.end_raised(limited, error)
+            raise
+        self.end_returned(limited, self.clock.now_ns())
+        return result
+
+    def begin(self, now_ns: int) -> Limited | None:
+        """Limit what the running task does from now, now_ns, until one of the two ends. They are the parts of `call`.
+
+        None, and no limit, where the request's deadline is nearer or has passed: that is for `call`. Only with
+        cancelRunningFuture. Raises RuntimeError outside of a task.
+        """
+        outer = DEADLINE.get()
+        if outer is None:
+            clock = self.clock
+        else:
+            until_ns, clock = outer
+            now_ns = clock.now_ns()
+            if until_ns - now_ns <= self._limit_ns:
+                return None
+        loop = get_running_loop()
+        task, limits = current_task(loop), self._latest
+        if task is None:
+            raise RuntimeError("a time limit needs a task to be in")
+        if limits is None or limits.loop is not loop:
+            self._latest = limits = self._limits.of(loop)
+        return DEADLINE.set((now_ns + self._limit_ns, clock)), limits, limits.enter(task)
+
+    def end_returned(self, limited: Limited, now_ns: int) -> None:
+        """The work returned, now, at now_ns."""
+        outside, limits, number = limited
+        DEADLINE.reset(outside)
+        if limits.inside.pop(number, None) is None:  # the work would not be cancelled, and answered
+            limits.take_back(number)
+        if self.events.consumers:
+            self._succeeded()
+            return
+        noted = self._noted
+        noted.append(("SUCCESS", now_ns, None))
+        if len(noted) >= NOTED_MAX:
+            self.events.shorten()
+
+    def end_raised(self, limited: Limited, error: BaseException) -> None:
+        """The work raised. Raises TimeLimitExceeded in its place where it was cancelled because the time was up."""
+        outside, limits, number = limited
+        restore(outside)
+        # As asyncio.timeout: our own cancellation is taken back, anybody else's goes on.
+        ours = limits.inside.pop(number, None) is None and limits.take_back(number)
+        if ours and isinstance(error, asyncio.CancelledError):
+            late = TimeLimitExceeded(self.name, self.timeout_s)
+            self._failed(late)
+            raise late from error
+        if isinstance(error, Exception):
+            self._failed(error)
+
+    def discard(self, limited: Limited) -> None:
+        """There was no work after all."""
+        outside, limits, number = limited
+        restore(outside)
+        del limits.inside[number]
+
+    async def _call_otherwise(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Under a deadline nearer than the limit, or with work that goes on unseen."""
         try:
             limit_s, outside = limit(self.name, self.timeout_s, self.clock)
             try:
@@ -125,26 +199,6 @@ class TimeLimiter:
         return result
 
     async def _await_or_cancel(self, work: Awaitable[T], limit_s: float) -> T:
-        if limit_s < self._limits.limit_s:
-            return await self._await_or_cancel_early(work, limit_s)
-        limits, task = self._limits.here()
-        cancelling = task.cancelling()
-        number = limits.enter(task)
-        try:
-            result = await work
-        except BaseException as error:
-            if limits.leave(number):
-                raise
-            # As asyncio.timeout: our own cancellation is taken back, anybody else's goes on.
-            if task.uncancel() <= cancelling and isinstance(error, asyncio.CancelledError):
-                raise TimeLimitExceeded(self.name, limit_s) from error
-            raise
-        if not limits.leave(number):  # the work would not be cancelled, and answered
-            task.uncancel()
-        return result
-
-    async def _await_or_cancel_early(self, work: Awaitable[T], limit_s: float) -> T:
-        """Under a deadline shorter than the limit: with a timer of its own."""
         try:
             async with asyncio.timeout(limit_s) as timeout:
                 return await work
@@ -207,8 +261,12 @@ class TimeLimiter:
             self.abandoned += by
 
     def _succeeded(self) -> None:
-        self._successes.add_one()
-        self.events.note("SUCCESS")
+        if self.events.consumers:
+            with self._lock:
+                self._heard += 1
+            self.events.publish("SUCCESS")
+        else:
+            self.events.note("SUCCESS", self.clock.now_ns())
 
     def _failed(self, error: Exception) -> None:
         timeout = isinstance(error, TimeoutError)

@@ -7,7 +7,16 @@ import threading
 
 import pytest
 
-from services.resilience import ConfigError, ManualClock, Registry, Retry, RetryConfig, intervals
+from services.resilience import (
+    ConfigError,
+    ManualClock,
+    MaxRetriesExceeded,
+    Registry,
+    Retry,
+    RetryConfig,
+    deadline_scope,
+    intervals,
+)
 from services.resilience.clock import NS_PER_MS, NS_PER_S
 from services.resilience.retry import of_attempt
 from services.resilience.retry_after import retry_after_s, wish_ms
@@ -68,6 +77,54 @@ def test_an_empty_budget_ends_the_call_and_says_so(shell):
     expected = ["RETRY#1", "BUDGET_EXHAUSTED#2", "ERROR#2"]
     assert expected == [f"{event.type}#{event.detail}" for event in retry.events.snapshot()]
     assert clock.now_ns() == 500 * NS_PER_MS
+
+
+@pytest.mark.parametrize("shell", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("left_ms", "told", "waited_ms"),
+    [
+        (1001, ["RETRY#1", "RETRY#2", "ERROR#3"], 1000),
+        (1000, ["RETRY#1", "DEADLINE_TOO_NEAR#2", "ERROR#2"], 500),
+        (500, ["DEADLINE_TOO_NEAR#1", "ERROR#1"], 0),
+        (-1, ["DEADLINE_TOO_NEAR#1", "ERROR#1"], 0),
+    ],
+)
+def test_a_wait_that_would_outlast_the_deadline_is_not_begun(shell, left_ms, told, waited_ms):
+    """An attempt that the caller would not be there for is given up at once, with the error of the one before."""
+    clock = ManualClock()
+    retry = Retry("late", RetryConfig(max_attempts=3, budget=RetryBudgetConfig()), clock)
+
+    with deadline_scope(left_ms / 1000, clock=clock):
+        run(retry, Busy(), shell)
+
+    assert told == [f"{event.type}#{event.detail}" for event in retry.events.snapshot()]
+    assert waited_ms * NS_PER_MS == clock.now_ns()
+    assert retry.counts.failed_with_retry == 1
+    assert retry.budget.tokens == 10 - told.count("RETRY#1") - told.count("RETRY#2")
+
+
+def test_a_bad_result_is_handed_over_when_the_deadline_is_too_near():
+    """Without failAfterMaxAttempts the answer that was to be asked for again is the answer, with it an error."""
+    clock, bad = ManualClock(), {"retry_result": lambda result: result == "bad"}
+    with deadline_scope(0.4, clock=clock):
+        assert Retry("late", RetryConfig(**bad), clock).call_sync(lambda: "bad") == "bad"
+        with pytest.raises(MaxRetriesExceeded, match=r"all attempts \(1\)"):
+            Retry("late", RetryConfig(**bad, fail_after_max_attempts=True), clock).call_sync(lambda: "bad")
+
+
+def test_without_a_wait_a_retry_uses_what_time_is_left():
+    """Waits of zero go on until the deadline has really passed."""
+    clock = ManualClock()
+    retry = Retry("quick", RetryConfig(max_attempts=10, interval=of_attempt(intervals.fixed(0))), clock)
+
+    def slow():
+        clock.advance(100 * NS_PER_MS)
+        raise Busy
+
+    with deadline_scope(0.25, clock=clock), pytest.raises(Busy):
+        retry.call_sync(slow)
+
+    assert [event.type for event in retry.events.snapshot()] == ["RETRY", "RETRY", "DEADLINE_TOO_NEAR", "ERROR"]
 
 
 def test_time_fills_the_budget_up_to_its_capacity():
