@@ -47,13 +47,14 @@ Emit = Callable[[str, str, Mapping[str, Any]], None]
 PRIORITY = -10
 
 
-def ask_for_priority() -> None:
+def give_priority(pid: int) -> None:
     """
-    For a child on whose punctuality measurements rest: run before others where the system lets one (as root, or
-    with the right to). Where not, its lateness is measured and told like any other.
+    Let a child of a run go before strangers' processes where the operating system lets one (as root, or with the right
+    to). Every child gets the same, the system under test as well as the load and the gate: only then does the load's
+    lateness speak for what the system had to bear. Where it may not, its lateness is measured and told like any other.
     """
     with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, pid, PRIORITY)
 
 
 def code_text(code: int | None) -> str:

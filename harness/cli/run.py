@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,12 @@ def main(options: argparse.Namespace) -> int:
     finished: list[Result] = []
     try:
         if options.json:
-            result = suite.run(paths, wanted, Silent(), finished.append)
+
+            def ended(one: Result) -> None:
+                finished.append(one)
+                print(_line(one), file=sys.stderr, flush=True)  # standard output is for the JSON alone
+
+            result = suite.run(paths, wanted, Silent(), ended)
         else:
             with open_view(plain=options.plain) as view:
 

@@ -30,7 +30,6 @@ import locust.main  # noqa: E402
 from locust.env import Environment  # noqa: E402
 from locust.exception import StopUser  # noqa: E402
 
-from harness.children import ask_for_priority  # noqa: E402
 from harness.clock import NS_PER_S  # noqa: E402
 from harness.errors import EXIT_WRONG_INPUT, HarnessError  # noqa: E402
 from harness.load import person_file  # noqa: E402
@@ -180,7 +179,6 @@ def main(arguments: list[str]) -> None:
     config = read_config(Path(arguments[0]))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket for each request in flight
-    ask_for_priority()
     home = Housekeeping(config, engine=f"locust {locust.__version__}")
     MODELS[config.model](home)
     home.leave()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness import secrets
-from harness.children import RUN_VARIABLE
+from harness.children import RUN_VARIABLE, give_priority
 from harness.errors import SetUpError
 from harness.topology.tree import Identity, identity_of
 
@@ -87,6 +87,7 @@ class Leases:
         except (OSError, ValueError) as error:
             lease.undone("never started")
             raise _unstarted(name, argv, cwd, log, error) from error
+        give_priority(child.pid)
         with self._lock:
             self._children[child.pid] = (name, child, lease)
         born = identity_of(child.pid)

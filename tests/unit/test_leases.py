@@ -23,6 +23,7 @@ class FakeChild:
     """A child that never was a process; its pid is the test's own, so that its birth can be looked up."""
 
     made: list[FakeChild] = []  # noqa: RUF012  emptied by each test
+    hurried: list[tuple[int, int, int]] = []  # noqa: RUF012  emptied by each test
 
     def __init__(self, argv, **arguments):
         self.argv, self.arguments, self.pid, self.returncode = argv, arguments, os.getpid(), None
@@ -42,7 +43,8 @@ class FakeChild:
 @pytest.fixture
 def leases(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", FakeChild)
-    FakeChild.made, FakeChild.path = [], tmp_path / FILE_NAME
+    FakeChild.made, FakeChild.path, FakeChild.hurried = [], tmp_path / FILE_NAME, []
+    monkeypatch.setattr(os, "setpriority", lambda *asked: FakeChild.hurried.append(asked))
     made = Leases("run-1", tmp_path)
     yield made
     made.close()
@@ -67,6 +69,13 @@ def test_the_intent_is_on_disk_before_the_start_and_the_pid_after(leases):
     assert (begun["what"], begun["pid"]) == ("started", os.getpid())
     assert begun["born_s"] == pytest.approx(psutil.Process().create_time(), abs=1.5)
     assert (undone["what"], undone["how"], undone["lease"]) == ("undone", "exited 3", intent["lease"])
+
+
+def test_the_system_goes_before_strangers_as_much_as_the_load_does(leases):
+    """Every child gets the same priority: else a load on time would say nothing about a system that had to wait."""
+    for name in ("order", "gate", "load"):
+        leases.spawn(name, ["serve"])
+    assert FakeChild.hurried == [(os.PRIO_PROCESS, os.getpid(), -10)] * 3
 
 
 def test_every_child_carries_the_run_and_a_session_of_its_own(leases, monkeypatch):

@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.children import ask_for_priority
 from harness.errors import EXIT_PASS, EXIT_WRONG_INPUT, HarnessError, SetUpError
 from harness.links.gate.config import GateConfig, read_config
 from harness.links.gate.server import Gate
@@ -29,7 +28,6 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m harness.links.gate CONFIG.json", file=sys.stderr)
         return EXIT_WRONG_INPUT
     _raise_file_limit()
-    ask_for_priority()
     try:
         config = read_config(Path(arguments[0]))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
