@@ -34,6 +34,13 @@ COMMANDS = {
     "list": "list faults, checks or scenarios",
     "explain": "what a fault or check does, its keys, units and defaults",
     "schema": "print the JSON Schema of scenario files, for editors",
+    "up": "keep a system running under load, in people's hands",
+    "inject": "do a fault to a living system, for so long at most",
+    "heal": "undo a fault of a living system, or all of them",
+    "note": "write down what somebody saw, thought or asked",
+    "status": "how a living system is",
+    "watch": "show a living system in this terminal",
+    "down": "end a living system",
     "doctor": "say what is present, what is missing and how to get it",
     "clean": "undo everything that any run left behind",
 }
@@ -84,6 +91,8 @@ def _dispatch(arguments: list[str]) -> int:
         print(help_text())
         return EXIT_PASS if arguments else EXIT_WRONG_INPUT
     name, *rest = arguments
+    if rest and f"{name} {rest[0]}" in COMMANDS:
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
     if name in {"-V", "--version"}:
         print(f"harness {__version__}")
         return EXIT_PASS
@@ -96,7 +105,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _command(name: str) -> Command:
-    return cast("Command", import_module(f"harness.cli.{name}"))
+    return cast("Command", import_module(f"harness.cli.{name.replace(' ', '_')}"))
 
 
 def _parser(name: str, command: Command) -> Parser:

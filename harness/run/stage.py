@@ -56,6 +56,15 @@ class Stage:
         """Begin to undo it, once it is done."""
         return self._begin("heal", name, lambda: self._session.heal(name, declared_s))
 
+    def wait_for(self, name: str) -> None:
+        """Until the last thing asked of a fault is done. Raises HarnessError when it failed or does not end."""
+        with self._lock:
+            deed = self._deeds[name]
+        if not deed.done():
+            raise HarnessError(f"fault {name} was still being injected or healed after {FAULT_LIMIT_S:.0f} s")
+        if deed.error is not None:
+            raise deed.error
+
     def settle(self) -> None:
         """Wait for everything under way. Raises HarnessError for what does not come to its end."""
         with self._lock:

@@ -159,7 +159,7 @@ def _side_by_side(timeline: Timeline) -> Iterator[Finding]:
     """Faults that would undo each other: two at once that put one service, or one proxy, out of action, or one switch."""
     exclusive = [p for p in timeline.placed if p.step.fault is not None and p.step.fault.family in EXCLUSIVE]
     for one, other in itertools.combinations(sorted(exclusive, key=lambda p: (p.start_s, p.index)), 2):
-        if _held(_fault(one)) == _held(_fault(other)):
+        if held(_fault(one)) == held(_fault(other)):
             overlap = other.start_s < one.end_s or (one.start_s == other.start_s and one.end_s == other.end_s)
             if overlap:
                 message = (
@@ -169,8 +169,10 @@ def _side_by_side(timeline: Timeline) -> Iterator[Finding]:
                 yield Finding(where=("timeline", other.index, "fault"), message=message, hint="put one after the other")
 
 
-def _held(fault: Fault) -> tuple[str, ...]:
-    """What a fault holds as long as it is on."""
+def held(fault: Fault) -> tuple[str, ...] | None:
+    """What a fault keeps from others as long as it is on; None when others may be on beside it."""
+    if fault.family not in EXCLUSIVE:
+        return None
     return fault.family, fault.target, fault.path if isinstance(fault, Request) else ""
 
 
@@ -187,7 +189,7 @@ def _against_system(parts: Parts, system: System) -> Iterator[Finding]:
             yield Finding(where=("with", service), message=message, hint=did_you_mean(service, services))
     for number, step in enumerate(parts.steps):
         if step is not None and step.fault is not None:
-            yield from _target(step.fault, ("timeline", number, "fault"), system)
+            yield from aims_at(step.fault, ("timeline", number, "fault"), system)
     yield from _load(parts, system)
     yield from _requests(parts, system)
     for number, retries in (*parts.of(Retries), *parts.of(Crossings), *parts.of(Bulkhead)):
@@ -206,7 +208,8 @@ def _against_system(parts: Parts, system: System) -> Iterator[Finding]:
     yield from _objectives(parts, system)
 
 
-def _target(fault: Fault, where: Where, system: System) -> Iterator[Finding]:
+def aims_at(fault: Fault, where: Where, system: System) -> Iterator[Finding]:
+    """What keeps a fault from its target on a system."""
     place = (*where, fault.acts_on)
     if fault.acts_on == "service":
         if fault.target not in system.services:

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "load": {"scenario", "system", "children", "words", "errors", "clock", "units", "journal", "secrets"},
     "observe": {"system", "children", "errors", "clock", "units", "journal"},
     "run": BELOW_RUN,
+    "live": BELOW_RUN | {"run", "report"},
     "statistics": {"verdict"},
     "receipts": JUDGED,
     "checks": JUDGED | {"receipts"},
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "suite": BELOW_SUITE,
     "comparison": BELOW_SUITE | {"slis", "suite"},
     "gate": BELOW_SUITE | {"slis", "suite", "comparison"},
-    **{door: BELOW_SUITE | {"suite", "slis", "history", "comparison", "gate"} for door in DOORS},
+    **{door: BELOW_SUITE | {"suite", "slis", "history", "comparison", "gate", "live"} for door in DOORS},
     "__main__": {"cli"},  # the command line by another name
 }
 
