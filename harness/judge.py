@@ -20,8 +20,9 @@ from harness.errors import InputError
 from harness.journal.reader import JournalReader
 from harness.receipts import Receipts, collect
 from harness.receipts.base import Record
+from harness.receipts.observer import ACTUATOR
 from harness.scenario.model import Scenario
-from harness.scenario.promises import Promise
+from harness.scenario.promises import Breaker, Promise
 from harness.verdict import CheckResult, Receipt, RunVerdict, Verdict, worst
 
 _WHOLE_RUN = ("journal", "load", "steady_state")  # receipts that every check rests on
@@ -39,7 +40,7 @@ def judge(run: Path, scenario: Scenario | None = None) -> RunVerdict:
         promised = scenario if scenario is not None else record.scenario
         receipts = collect(record, promised)
         evidence = Evidence(record, promised, receipts)
-        checks = [_answer(expectation.promise, evidence) for expectation in promised.expect]
+        checks = [_supported(expectation.promise, evidence) for expectation in promised.expect]
         return _verdict(record, promised, _with_ways(checks, record), receipts)
 
 
@@ -53,6 +54,15 @@ def _no_collector() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _supported(promise: Promise, evidence: Evidence) -> CheckResult:
+    """A check's answer with the names of the receipts it rests on."""
+    names = [receipt.name for receipt in _support(promise, evidence)]
+    if isinstance(promise, Breaker):  # what a breaker's service says is believed only where somebody looked closely
+        client = promise.on.partition("->")[0]
+        names += [r.name for r in evidence.receipts.all if r.kind == "observer" and r.subject == f"{ACTUATOR}/{client}"]
+    return replace(_answer(promise, evidence), rests_on=tuple(names))
 
 
 def _answer(promise: Promise, evidence: Evidence) -> CheckResult:
@@ -78,17 +88,21 @@ def _answer(promise: Promise, evidence: Evidence) -> CheckResult:
 
 def _missing(promise: Promise, evidence: Evidence) -> list[str]:
     """What a check rests on and the run could not prove."""
-    named = speaks_of(promise, evidence)
     return [
-        f"{_named(receipt)} {receipt.status}: {receipt.sentence}"
-        for receipt in evidence.receipts.all
+        f"{receipt.name} {receipt.status}: {receipt.sentence}"
+        for receipt in _support(promise, evidence)
         if receipt.verdict is not Verdict.PASS
-        and (receipt.kind in _WHOLE_RUN or (receipt.kind == "fault" and receipt.subject in named))
     ]
 
 
-def _named(receipt: Receipt) -> str:
-    return receipt.kind if receipt.kind == receipt.subject else f"{receipt.kind} {receipt.subject}"
+def _support(promise: Promise, evidence: Evidence) -> list[Receipt]:
+    """The receipts that a check rests on, whatever they say."""
+    named = speaks_of(promise, evidence)
+    return [
+        receipt
+        for receipt in evidence.receipts.all
+        if receipt.kind in _WHOLE_RUN or (receipt.kind == "fault" and receipt.subject in named)
+    ]
 
 
 # -- the run's verdict -----------------------------------------------------------------------------------------
@@ -119,7 +133,7 @@ def _reason(overall: Verdict, checks: list[CheckResult], receipts: Iterable[Rece
     if overall is Verdict.INCONCLUSIVE:
         for receipt in receipts:
             if receipt.verdict is overall:
-                return f"{_named(receipt)}, {receipt.status}: {receipt.sentence}"
+                return f"{receipt.name}, {receipt.status}: {receipt.sentence}"
     decisive = next(check for check in checks if check.verdict is overall)
     where = "" if decisive.window in decisive.title else f" ({decisive.window})"
     return f"{decisive.title}{where}: {decisive.reason}"

@@ -46,6 +46,7 @@ class CheckResult:
     thin: bool = False  # the interval of the measurement contains the bound
     interval: tuple[float, float] | None = None
     evidence: tuple[dict[str, Any], ...] = ()  # rows to show when it failed; every row the same keys
+    rests_on: tuple[str, ...] = ()  # names of the receipts without which it would be inconclusive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,11 @@ class Receipt:
     sentence: str
     numbers: dict[str, Any] = field(default_factory=dict)
     machine_to_blame: bool = False  # True when only the machine was too busy: a second try makes sense
+
+    @property
+    def name(self) -> str:
+        """Kind and subject as people say them: `fault slow-payment`, `load`."""
+        return self.kind if self.kind == self.subject else f"{self.kind} {self.subject}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

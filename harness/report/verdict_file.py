@@ -96,7 +96,8 @@ def _typed(kind: type[T], values: dict[str, Any]) -> T:
 
 
 def _check(found: Mapping[str, Any]) -> CheckResult:
-    values = {field.name: found[field.name] for field in dataclasses.fields(CheckResult)}
+    values = {field.name: found[field.name] for field in dataclasses.fields(CheckResult) if field.name != "rests_on"}
+    values["rests_on"] = tuple(found.get("rests_on", ()))  # older files of this format say nothing of it
     values["verdict"] = Verdict(found["verdict"])
     values["evidence"] = tuple(found["evidence"])
     if found["interval"] is not None:

@@ -58,6 +58,11 @@ _CHECK = _object(
             "items": {"type": "object"},
             "description": "rows to look at, all with the same keys",
         },
+        "rests_on": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "receipts without which it would be inconclusive: kind and subject, once where they are the same",
+        },
     },
 )
 
