@@ -12,8 +12,8 @@ from harness.cli.printing import print_json
 from harness.errors import EXIT_PASS, SetUpError
 
 DESCRIPTION = """\
-Judge a finished run's journal by the promises it was run for, and write verdict.json, report.md and
-junit.xml anew. Use `harness judge` for an exit code that tells the verdict."""
+Judge a finished run's journal by the promises it was run for, and write report.html, report.md,
+verdict.json and junit.xml anew. Use `harness judge` for an exit code that tells the verdict."""
 EXAMPLES = ("harness report reports/latest", "harness report journal.db --to elsewhere")
 
 

@@ -202,7 +202,7 @@ def _declared(verdict: str, because: str | None) -> str:
 
 
 def _report(result: Result) -> Path | None:
-    return None if result.run_dir is None or result.verdict is None else result.run_dir / "report.md"
+    return None if result.run_dir is None or result.verdict is None else result.run_dir / "report.html"
 
 
 def _line(result: Result) -> str:

@@ -1,5 +1,5 @@
 """
-What a run leaves for people and machines: verdict.json, report.md, junit.xml, and what a terminal shows.
+What a run leaves for people and machines: report.html, report.md, verdict.json, junit.xml, and what a terminal shows.
 
 Reporters read a verdict and a journal. They judge nothing and start nothing.
 """
@@ -17,8 +17,11 @@ from harness.verdict import RunVerdict
 
 
 def write_reports(run_dir: Path, verdict: RunVerdict, reader: JournalReader) -> list[Path]:
-    """Write every report file of one run into run_dir, replacing older ones. Raises SetUpError."""
+    """Write every report file of one run into run_dir, the one to open first, replacing older ones. Raises SetUpError, InputError."""
+    from harness.report import html  # its template engine: not for those who only want to print
+
     texts = {
+        html.FILE_NAME: html.report_html(verdict, reader),
         verdict_file.FILE_NAME: verdict_file.dump_verdict(verdict),
         markdown.FILE_NAME: markdown.report_markdown(verdict, reader),
         junit.FILE_NAME: junit.junit_xml([verdict]),

@@ -47,7 +47,7 @@ class Happening:
 def happenings(reader: JournalReader) -> list[Happening]:
     """Every event of the run in order."""
     events = reader.events()
-    zero_ns = _zero_ns(reader, events)
+    zero_ns = began_ns(reader, events)
     return [
         Happening(at_s=(t_ns - zero_ns) / NS_PER_S, kind=kind, subject=subject, data=data)
         for t_ns, kind, subject, data in events
@@ -57,7 +57,7 @@ def happenings(reader: JournalReader) -> list[Happening]:
 def phases(reader: JournalReader) -> list[PhaseFigures]:
     """The phases that began and ended, in order of their begin."""
     events = reader.events("phase.started", "phase.ended")
-    zero_ns = _zero_ns(reader, reader.events("load.started") or events)
+    zero_ns = began_ns(reader, reader.events("load.started") or events)
     ended = {subject: t_ns for t_ns, kind, subject, _ in events if kind == "phase.ended"}
     return [
         _phase(reader, subject, str(data.get("kind", "")), (t_ns, ended[subject]), zero_ns)
@@ -100,7 +100,7 @@ def _quantile_s(ordered_ns: list[int], share: float) -> float | None:
     return ordered_ns[max(1, math.ceil(share * len(ordered_ns))) - 1] / NS_PER_S
 
 
-def _zero_ns(reader: JournalReader, events: list[tuple[int, str, str, dict[str, Any]]]) -> int:
+def began_ns(reader: JournalReader, events: list[tuple[int, str, str, dict[str, Any]]]) -> int:
     """The instant the load began; when it never did, the first event."""
     declared = reader.facts.get("t0_ns")
     if isinstance(declared, int):

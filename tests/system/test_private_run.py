@@ -221,7 +221,8 @@ def test_everything_of_a_run_is_its_owners_alone(finished: Finished) -> None:
     assert {name: oct(mode) for name, mode in modes.items() if stat.S_IMODE(mode) & 0o077} == {}
     names = " ".join(modes)
     for expected in ("journal.db", "leases.jsonl", "gate.json", "load.json", "spool/gate.jsonl", "logs/front.log",
-                     "data/written-by-front", "verdict.json", "report.md", "junit.xml", "watchdog.log"):  # fmt: skip
+                     "data/written-by-front", "verdict.json", "report.html", "report.md", "junit.xml",
+                     "watchdog.log"):  # fmt: skip
         assert expected in names
 
 

@@ -99,7 +99,7 @@ def test_a_run_leaves_its_folder_and_nothing_else(finished):
 
     names = {path.name for path in latest.iterdir()}
 
-    assert {"journal.db", "verdict.json", "report.md", "junit.xml", "logs"} <= names
+    assert {"journal.db", "verdict.json", "report.html", "report.md", "junit.xml", "logs"} <= names
     assert "spool" not in names
     assert (latest / "logs" / "order.log").stat().st_size > 0
     assert left_of(runs_in(reports)) == []

@@ -102,7 +102,9 @@ def test_reports_are_made_anew_beside_the_journal(
 ) -> None:
     """Each file that was written is named, one a line."""
     assert main(["report", str(run / "journal.db")]) == 0
-    assert capsys.readouterr().out.split() == [str(run / name) for name in ("verdict.json", "report.md", "junit.xml")]
+    assert capsys.readouterr().out.split() == [
+        str(run / name) for name in ("report.html", "verdict.json", "report.md", "junit.xml")
+    ]
 
 
 def test_reports_can_go_elsewhere(fake: FakeJudge, run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def test_one_scenario_is_shown_in_full(fake: FakeSuite, capsys: pytest.CaptureFi
 
     text = capsys.readouterr().out
     assert "at least 99 %" in text
-    assert "report: reports/x/report.md" in text
+    assert "report: reports/x/report.html" in text
     assert "scenarios ended" not in text
 
 

@@ -91,12 +91,18 @@ def test_phase_figures_are_exact(journal: JournalReader) -> None:
 
 @pytest.mark.parametrize("verdict", [run_verdict(), nasty_verdict()])
 def test_a_run_gets_its_three_files(verdict: RunVerdict, journal: JournalReader, tmp_path: Path) -> None:
-    """verdict.json, report.md and junit.xml, and no half-written file beside them; again replaces them."""
+    """report.html, verdict.json, report.md and junit.xml, and no half-written file beside them; again replaces them."""
     for _ in range(2):
         written = write_reports(tmp_path, verdict, journal)
 
-    assert [path.name for path in written] == ["verdict.json", "report.md", "junit.xml"]
-    assert {path.name for path in tmp_path.iterdir()} == {"journal.db", "verdict.json", "report.md", "junit.xml"}
+    assert [path.name for path in written] == ["report.html", "verdict.json", "report.md", "junit.xml"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "journal.db",
+        "report.html",
+        "verdict.json",
+        "report.md",
+        "junit.xml",
+    }
 
 
 def test_a_folder_that_takes_no_file_is_a_failed_set_up(journal: JournalReader, tmp_path: Path) -> None:

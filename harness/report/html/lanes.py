@@ -1,0 +1,387 @@
+"""
+Lanes of the time axis: what had a state, or happened, rather than a number. Phases, faults, breakers, services,
+people's notes, and any other event a journal holds, without knowing its kind.
+
+A lane holds bars (a state from here to there) and ticks (something that happened). Reads the journal, decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.journal.reader import JournalReader
+from harness.report import escape
+from harness.report.html.axis import Axis
+from harness.verdict import Receipt
+
+MOST_LANES = 40  # of one group
+MOST_BARS = 400  # of one lane
+MOST_TICKS = 120  # of one lane; more are counted together by bucket
+Event = tuple[int, str, str, dict[str, Any]]
+
+DRAWN_ELSEWHERE = ("run", "load", "phase", "fault", "ledger", "gate", "service", "note")
+_STATE_KEYS = ("state", "role", "leader", "status", "phase")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A state of something from one second of the run to another."""
+
+    start_s: float
+    end_s: float
+    word: str
+    css: str
+    told: str = ""  # more than the word, shown on hovering
+
+    @property
+    def length_s(self) -> float:
+        return round(self.end_s - self.start_s, 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Something that happened at one second of the run."""
+
+    at_s: float
+    word: str
+    css: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One line of bars and ticks."""
+
+    name: str
+    bars: tuple[Bar, ...] = ()
+    ticks: tuple[Tick, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Lanes that belong together; left_out says how many there was no room for."""
+
+    key: str
+    title: str
+    lanes: tuple[Lane, ...]
+    note: str = ""
+    left_out: int = 0
+
+
+def group(key: str, title: str, lanes: Sequence[Lane], note: str = "") -> Group:
+    """A group with at most as many lanes as people can look at."""
+    shown = tuple(lanes[:MOST_LANES])
+    return Group(key=key, title=title, lanes=shown, note=note, left_out=len(lanes) - len(shown))
+
+
+# -- phases and faults -----------------------------------------------------------------------------------------
+
+
+def phases(events: Sequence[Event], axis: Axis) -> Group:
+    """The steps of the timeline; one that never ended lasts to the end of the axis."""
+    ended = {subject: t_ns for t_ns, kind, subject, _ in events if kind == "phase.ended"}
+    bars = [
+        Bar(
+            start_s=axis.second(t_ns),
+            end_s=axis.second(ended[subject]) if subject in ended else axis.end_s,
+            word=subject,
+            css=f"phase {'hurt' if data.get('kind') == 'fault' else 'calm'}",
+            told=str(data.get("kind", "")),
+        )
+        for t_ns, kind, subject, data in events
+        if kind == "phase.started"
+    ]
+    return group("phases", "Phases", _rows("phases", bars) if bars else [])
+
+
+def _rows(name: str, bars: Sequence[Bar]) -> list[Lane]:
+    """Bars that overlap stand in lanes of their own."""
+    lanes: list[list[Bar]] = []
+    for bar in sorted(bars, key=lambda bar: bar.start_s):
+        free = next((lane for lane in lanes if lane[-1].end_s <= bar.start_s + 0.05), None)
+        if free is None:
+            lanes.append([bar])
+        else:
+            free.append(bar)
+    return [Lane(name=name if n == 0 else "", bars=tuple(lane[:MOST_BARS])) for n, lane in enumerate(lanes)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultSpan:
+    """
+    One fault: when it was declared to be on, and when it really was, by its receipt where the wire showed the edges,
+    else by the calls that switched it. Seconds of the run; None: not known, or it never was on.
+    """
+
+    name: str
+    what: str
+    target: str
+    declared_s: tuple[float, float] | None
+    effective_s: tuple[float, float] | None
+    edges: str
+    family: str
+    status: str  # of its receipt
+
+
+def fault_spans(
+    events: Sequence[Event], plan: Mapping[str, Any], receipts: Iterable[Receipt], axis: Axis
+) -> list[FaultSpan]:
+    """Every fault that was planned or injected, in order of its start."""
+    planned = {str(fault.get("name")): fault for fault in plan.get("faults", ()) if isinstance(fault, dict)}
+    own = {receipt.subject: receipt for receipt in receipts if receipt.kind == "fault"}
+    calls: dict[str, dict[str, int]] = {}
+    targets: dict[str, str] = {}
+    for t_ns, kind, subject, data in events:
+        if kind.startswith("fault."):
+            calls.setdefault(subject, {}).setdefault(kind.removeprefix("fault."), t_ns)
+            targets.setdefault(subject, str(data.get("target", "")))
+    names = [*planned, *(name for name in calls if name not in planned)]
+    spans = [
+        _fault_span(
+            name, {"target": targets.get(name), **planned.get(name, {})}, calls.get(name, {}), own.get(name), axis
+        )
+        for name in names
+    ]
+    return sorted(spans, key=lambda span: (span.declared_s or span.effective_s or (0.0, 0.0))[0])
+
+
+def _fault_span(
+    name: str, planned: Mapping[str, Any], calls: Mapping[str, int], receipt: Receipt | None, axis: Axis
+) -> FaultSpan:
+    declared = None
+    if isinstance(planned.get("start_s"), int | float):
+        end_s = planned.get("end_s")
+        declared = (float(planned["start_s"]), float(end_s) if isinstance(end_s, int | float) else axis.end_s)
+    numbers = receipt.numbers if receipt is not None else {}
+    effective = None
+    if "injected" in calls:
+        start_s = _middle_s(calls, "injecting", "injected", axis) + _offset_s(numbers, "start_ms")
+        end_s = axis.end_s
+        if "healed" in calls or "healing" in calls:
+            end_s = _middle_s(calls, "healing", "healed", axis) + _offset_s(numbers, "end_ms")
+        effective = (round(start_s, 4), round(max(start_s, end_s), 4))
+    return FaultSpan(
+        name=name,
+        what=str(planned.get("what") or name),
+        target=str(planned.get("target") or ""),
+        declared_s=declared,
+        effective_s=effective,
+        edges=str(numbers.get("edges") or "by call"),
+        family=str(planned.get("family") or ""),
+        status=receipt.status if receipt is not None else "NO RECEIPT",
+    )
+
+
+def _middle_s(calls: Mapping[str, int], asked: str, answered: str, axis: Axis) -> float:
+    known = [calls[kind] for kind in (asked, answered) if kind in calls]
+    return axis.second(sum(known) // len(known))
+
+
+def _offset_s(numbers: Mapping[str, Any], name: str) -> float:
+    """How far the wire showed an edge from the middle of its call."""
+    found = numbers.get(name)
+    return found / 1000 if isinstance(found, int | float) else 0.0
+
+
+def faults(spans: Sequence[FaultSpan]) -> Group:
+    """A lane a fault: the declared stretch as an outline, the effective one filled."""
+    lanes = []
+    for span in spans:
+        bars = []
+        if span.declared_s is not None:
+            told = f"declared from {span.declared_s[0]:g} to {span.declared_s[1]:g} s"
+            bars.append(Bar(start_s=span.declared_s[0], end_s=span.declared_s[1], word="", css="declared", told=told))
+        if span.effective_s is not None:
+            told = f"on from {span.effective_s[0]:.3f} to {span.effective_s[1]:.3f} s, edges {span.edges}"
+            css = "effective" if span.status == "APPLIED" else "effective doubtful"
+            bars.append(
+                Bar(start_s=span.effective_s[0], end_s=span.effective_s[1], word=f"{span.what}: {span.status}",
+                    css=css, told=told)
+            )  # fmt: skip
+        lanes.append(Lane(name=span.name, bars=tuple(bars)))
+    return group("faults", "Faults", lanes, "outline: declared; filled: when it was really on")
+
+
+# -- breakers and other words of the services --------------------------------------------------------------------
+
+
+def breakers(reader: JournalReader, events: Sequence[Event], axis: Axis) -> Group:
+    """One lane a breaker, by the transitions its service told; where it told none, by what was seen on looking."""
+    changes: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
+    sql = (
+        "SELECT t_ns, service, name, data FROM app_events"
+        " WHERE source = 'circuitbreaker' AND type = 'STATE_TRANSITION' ORDER BY t_ns, id"
+    )
+    for t_ns, service, name, text in reader.rows(sql):
+        before, _, after = str(json.loads(text).get("stateTransition") or "").partition("_TO_")
+        if after:
+            changes.setdefault((service, name), []).append((t_ns, before, after))
+    looks = _looks(reader)
+    starts = [(t_ns, subject) for t_ns, kind, subject, _ in events if kind == "service.started"]
+    lanes = []
+    for key in sorted(changes.keys() | looks.keys()):
+        told = changes.get(key, [])
+        states = [(t_ns, after) for t_ns, _, after in told] if told else looks[key]
+        if told:
+            since = [t_ns for t_ns, subject in starts if subject == key[0]]
+            states = sorted([*states, *((t_ns, "CLOSED") for t_ns in since)])
+            if states[0][1] != told[0][1] and states[0][0] == told[0][0]:
+                states.insert(0, (min(axis.start_ns, states[0][0]), told[0][1]))
+        lanes.append(Lane(name=f"{key[0]}: {key[1]}", bars=_state_bars(states, axis, "breaker")))
+    note = "by the services' own word" if lanes else "No service told of a breaker."
+    return group("breakers", "Breakers", lanes, note)
+
+
+def _looks(reader: JournalReader) -> dict[tuple[str, str], list[tuple[int, str]]]:
+    """States seen by whoever looked at a service's breakers, by service and breaker."""
+    found: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for t_ns, subject, text in reader.rows(
+        "SELECT t_ns, subject, data FROM probes WHERE observer = 'actuator' AND ok ORDER BY t_ns"
+    ):
+        for name, state in (json.loads(text).get("breakers") or {}).items():
+            found.setdefault((subject, str(name)), []).append((t_ns, str(state)))
+    return found
+
+
+def _state_bars(states: Sequence[tuple[int, str]], axis: Axis, css: str) -> tuple[Bar, ...]:
+    """A bar for each stretch of one state; the last goes on to the end of the axis."""
+    kept: list[tuple[int, str]] = []
+    for t_ns, state in states:
+        if not kept or kept[-1][1] != state:
+            kept.append((t_ns, state))
+    ends = [t_ns for t_ns, _ in kept[1:]]
+    bars = []
+    for (t_ns, state), end_ns in zip(kept, [*ends, None], strict=True):
+        start_s = max(axis.second(t_ns), axis.start_s)
+        end_s = axis.end_s if end_ns is None else axis.second(end_ns)
+        if end_s > axis.start_s and start_s < axis.end_s:
+            bars.append(Bar(start_s=start_s, end_s=end_s, word=state, css=f"{css} {_css_word(state)}"))
+    return tuple(bars[:MOST_BARS])
+
+
+def _css_word(state: str) -> str:
+    """A state as a class name: only letters and minus signs."""
+    return "is-" + "".join(c if c.isascii() and c.isalpha() else "-" for c in state.lower())[:30]
+
+
+def told_by_services(reader: JournalReader, axis: Axis) -> Group:
+    """Everything else the services said of themselves, a lane for each source, instance and type."""
+    found: dict[str, list[int]] = {}
+    sql = (
+        "SELECT t_ns, service, source, name, type FROM app_events"
+        " WHERE NOT (source = 'circuitbreaker' AND type = 'STATE_TRANSITION') ORDER BY t_ns, id"
+    )
+    for t_ns, service, source, name, kind in reader.rows(sql):
+        found.setdefault(f"{service}: {source} {name} {kind}", []).append(t_ns)
+    lanes = [Lane(name=name, ticks=_counted(stamps, axis, "")) for name, stamps in sorted(found.items())]
+    return group(
+        "told", "Told by services", lanes, "a tick is one event, or the number of them in a bucket" if lanes else ""
+    )
+
+
+def _counted(stamps: Sequence[int], axis: Axis, word: str) -> tuple[Tick, ...]:
+    """A tick an event; where there are too many, a tick a bucket with their number."""
+    if len(stamps) <= MOST_TICKS:
+        return tuple(Tick(at_s=axis.second(t_ns), word=word or "1 event") for t_ns in stamps)
+    counts = Counter(axis.bucket(t_ns) for t_ns in stamps)
+    half_ns = axis.bucket_ns // 2
+    return tuple(
+        Tick(at_s=axis.second(axis.edge_ns(n) + half_ns), word=f"{times} {word or 'events'}")
+        for n, times in sorted(counts.items())
+    )
+
+
+# -- processes, people, anything -----------------------------------------------------------------------------------
+
+_SERVICE_STATES = {
+    "started": "starting", "ready": "up", "resumed": "up", "paused": "paused", "killed": "down", "stopped": "down",
+    "exited": "down",
+}  # fmt: skip
+
+
+def services(events: Sequence[Event], axis: Axis) -> Group:
+    """A lane a process: starting, up, paused, down; ticks for what an operator asked it."""
+    states: dict[str, list[tuple[int, str]]] = {}
+    asked: dict[str, list[Tick]] = {}
+    for t_ns, kind, subject, data in events:
+        name = kind.partition(".")[2]
+        if not kind.startswith("service."):
+            continue
+        if name in _SERVICE_STATES:
+            states.setdefault(subject, []).append((t_ns, _SERVICE_STATES[name]))
+        else:
+            asked.setdefault(subject, []).append(Tick(at_s=axis.second(t_ns), word=f"{name} {_pairs(data)}"))
+    lanes = [
+        Lane(
+            name=name,
+            bars=_state_bars(states.get(name, []), axis, "service"),
+            ticks=tuple(asked.get(name, [])[:MOST_TICKS]),
+        )
+        for name in sorted(states.keys() | asked.keys())
+    ]
+    return group("services", "Processes", lanes)
+
+
+def notes(events: Sequence[Event], axis: Axis) -> Group:
+    """What people wrote down while it went on."""
+    ticks = [
+        Tick(at_s=axis.second(t_ns), word=note_text(subject, data), css="note")
+        for t_ns, kind, subject, data in events
+        if kind == "note"
+    ]
+    lanes = [Lane(name="notes", ticks=tuple(ticks[:MOST_BARS]))] if ticks else []
+    return group("notes", "Notes", lanes)
+
+
+def note_text(subject: str, data: Mapping[str, Any]) -> str:
+    """A note in one line: who, and what."""
+    said = data.get("text") or data.get("note") or _pairs(data)
+    return f"{subject}: {said}" if subject and subject != "note" else str(said)
+
+
+def others(events: Sequence[Event], axis: Axis) -> list[Group]:
+    """
+    Any other events, a group for what stands before the dot of their kind, a lane a subject. An event whose data has
+    a state or a role begins a bar that lasts until the subject's next one; any other is a tick.
+    """
+    families: dict[str, dict[str, list[Event]]] = {}
+    for event in events:
+        family = event[1].partition(".")[0]
+        if family not in DRAWN_ELSEWHERE:
+            families.setdefault(family, {}).setdefault(event[2], []).append(event)
+    return [
+        group(f"other-{n}", family.capitalize(), [_any_lane(subject, own, axis) for subject, own in subjects.items()])
+        for n, (family, subjects) in enumerate(sorted(families.items()))
+    ]
+
+
+def _any_lane(subject: str, events: Sequence[Event], axis: Axis) -> Lane:
+    states: list[tuple[int, str]] = []
+    ticks: list[Tick] = []
+    plain: dict[str, list[int]] = {}
+    for t_ns, kind, _, data in events:
+        state = next((data[key] for key in _STATE_KEYS if isinstance(data.get(key), str)), None)
+        name = kind.partition(".")[2] or kind
+        if state is not None:
+            states.append((t_ns, state))
+        elif is_gauge(data):
+            continue  # numbers over time are a chart's business
+        elif len(events) <= MOST_TICKS:
+            ticks.append(Tick(at_s=axis.second(t_ns), word=f"{name} {_pairs(data)}".strip()))
+        else:
+            plain.setdefault(name, []).append(t_ns)
+    for name, stamps in plain.items():
+        ticks += _counted(stamps, axis, name)
+    return Lane(name=subject, bars=_state_bars(states, axis, "state"), ticks=tuple(ticks[:MOST_BARS]))
+
+
+def is_gauge(data: Mapping[str, Any]) -> bool:
+    """Whether an event's data is nothing but numbers."""
+    return bool(data) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in data.values())
+
+
+def _pairs(data: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {escape.value(item)}" for key, item in data.items())[:200]

@@ -1,0 +1,176 @@
+"""
+What the load saw, in buckets of the time axis: offered, served, errors by kind, fallbacks, latency; and a mark for
+each request, or for the extremes of the failed ones where there are too many to draw.
+
+Latency counts from the intended instant; percentiles are exact, of good answers. Nothing is left out by thinning:
+every answered request lies between low and high of its bucket, every failed one between the extremes of the failed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress, repeat
+from operator import add, floordiv, sub
+
+from harness.clock import NS_PER_MS
+from harness.journal.columns import ABSENT, BAD, GOOD, RequestColumns
+from harness.report.html.axis import Axis
+
+MOST_MARKS = 6_000  # requests up to which each has a mark of its own
+MOST_KINDS = 8  # of errors and of fallbacks that have a name of their own
+OTHER = "other kinds"
+_IS_GOOD = bytes(code == GOOD for code in range(256))  # for bytes.translate
+_IS_BAD = bytes(code == BAD for code in range(256))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One request. latency_ms is None when it never ended."""
+
+    at_ms: int  # from the left edge of the axis, by its intended instant
+    latency_ms: float | None
+    good: bool
+    fallback: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extremes:
+    """The failed requests of one bucket that were answered."""
+
+    bucket: int
+    low_ms: float
+    high_ms: float
+    count: int
+
+
+@dataclass(slots=True)
+class LoadSeries:
+    """One value a bucket in each list; None where nothing was measured. Latencies in milliseconds."""
+
+    offered: list[int]  # by the intended instant
+    served: list[int]  # good answers, by the instant they came
+    bad: list[int]
+    endless: list[int]  # never sent, or never ended
+    p50_ms: list[float | None]
+    p99_ms: list[float | None]
+    low_ms: list[float | None]
+    high_ms: list[float | None]
+    errors: dict[str, list[int]] = field(default_factory=dict)
+    fallbacks: dict[str, list[int]] = field(default_factory=dict)
+    marks: list[Mark] | None = None  # None: too many, see extremes
+    extremes: list[Extremes] = field(default_factory=list)
+
+    @property
+    def requests(self) -> int:
+        return sum(self.offered)
+
+
+def load_series(columns: Mapping[str, RequestColumns], axis: Axis) -> LoadSeries:
+    """Every request of the journal, by buckets of the axis."""
+    series = _empty(axis.buckets)
+    bounds = {name: axis.bounds(own) for name, own in columns.items()}
+    errors: list[Counter[str]] = []
+    fallbacks: list[Counter[str]] = []
+    for bucket in range(axis.buckets):
+        slices = [(own, bounds[name][bucket], bounds[name][bucket + 1]) for name, own in columns.items()]
+        slices = [(own, low, high) for own, low, high in slices if high > low]
+        _count(series, bucket, slices)
+        _latencies(series, bucket, slices)
+        errors.append(_words(((own.errors.words, own.error[low:high]) for own, low, high in slices)))
+        fallbacks.append(_words(((own.fallbacks.words, own.fallback[low:high]) for own, low, high in slices)))
+    series.errors, series.fallbacks = _by_kind(errors), _by_kind(fallbacks)
+    for own in columns.values():
+        _add_served(series.served, own, axis)
+    if series.requests <= MOST_MARKS:
+        series.marks = [mark for own in columns.values() for mark in _marks(own, axis)]
+    return series
+
+
+def _empty(buckets: int) -> LoadSeries:
+    def nothing() -> list[float | None]:
+        return [None] * buckets
+
+    return LoadSeries(
+        offered=[0] * buckets, served=[0] * buckets, bad=[0] * buckets, endless=[0] * buckets,
+        p50_ms=nothing(), p99_ms=nothing(), low_ms=nothing(), high_ms=nothing(),
+    )  # fmt: skip
+
+
+_Slices = Sequence[tuple[RequestColumns, int, int]]
+
+
+def _count(series: LoadSeries, bucket: int, slices: _Slices) -> None:
+    for own, low, high in slices:
+        outcome = own.outcome[low:high]
+        series.offered[bucket] += high - low
+        series.bad[bucket] += outcome.count(BAD)
+        series.endless[bucket] += own.latency_ns[low:high].count(ABSENT)
+
+
+def _latencies(series: LoadSeries, bucket: int, slices: _Slices) -> None:
+    """Percentiles of the good, extremes of all that ended, extremes of those that failed."""
+    good: list[int] = []
+    failed: list[int] = []
+    for own, low, high in slices:
+        outcome, spans = own.outcome[low:high], own.latency_ns[low:high]
+        good += compress(spans, outcome.translate(_IS_GOOD))
+        if outcome.count(BAD):
+            failed += [span for span in compress(spans, outcome.translate(_IS_BAD)) if span != ABSENT]
+    good = [span for span in good if span != ABSENT] if ABSENT in good else good
+    good.sort()
+    series.p50_ms[bucket], series.p99_ms[bucket] = _rank_ms(good, 0.5), _rank_ms(good, 0.99)
+    ends = [*good[:1], *good[-1:], *failed]
+    if ends:
+        series.low_ms[bucket], series.high_ms[bucket] = min(ends) / NS_PER_MS, max(ends) / NS_PER_MS
+    if failed:
+        found = Extremes(
+            bucket=bucket, low_ms=min(failed) / NS_PER_MS, high_ms=max(failed) / NS_PER_MS, count=len(failed)
+        )
+        series.extremes.append(found)
+
+
+def _rank_ms(ordered_ns: Sequence[int], share: float) -> float | None:
+    """Nearest rank."""
+    return ordered_ns[max(1, math.ceil(share * len(ordered_ns))) - 1] / NS_PER_MS if ordered_ns else None
+
+
+def _words(coded: Iterable[tuple[Sequence[object], Sequence[int]]]) -> Counter[str]:
+    """How often each word stands in some columns; code 0 is no word."""
+    found: Counter[str] = Counter()
+    for words, codes in coded:
+        if any(codes):
+            numbers = Counter(codes)
+            found.update({str(words[code]): times for code, times in numbers.items() if code})
+    return found
+
+
+def _by_kind(buckets: Sequence[Counter[str]]) -> dict[str, list[int]]:
+    """One list a kind, the most frequent first; rare kinds beyond the limit are counted together."""
+    totals: Counter[str] = Counter()
+    for counts in buckets:
+        totals.update(counts)
+    named = [kind for kind, _ in totals.most_common(MOST_KINDS if len(totals) <= MOST_KINDS else MOST_KINDS - 1)]
+    found = {kind: [counts[kind] for counts in buckets] for kind in named}
+    if len(totals) > len(named):
+        found[OTHER] = [sum(n for kind, n in counts.items() if kind not in found) for counts in buckets]
+    return found
+
+
+def _add_served(served: list[int], own: RequestColumns, axis: Axis) -> None:
+    """Count good answers by the bucket in which they came; those after the axis belong to its last bucket."""
+    good = own.outcome.translate(_IS_GOOD)
+    ends = map(add, compress(own.intended_ns, good), compress(own.latency_ns, good))
+    places = map(floordiv, map(sub, ends, repeat(axis.start_ns)), repeat(axis.bucket_ns))
+    for place, times in Counter(places).items():
+        served[min(max(0, place), len(served) - 1)] += times
+
+
+def _marks(own: RequestColumns, axis: Axis) -> Iterable[Mark]:
+    for intended, span, outcome, fallback in zip(
+        own.intended_ns, own.latency_ns, own.outcome, own.fallback, strict=True
+    ):
+        latency_ms = None if span == ABSENT else span / NS_PER_MS
+        yield Mark(at_ms=axis.x_ms(intended), latency_ms=latency_ms, good=outcome == GOOD, fallback=bool(fallback))
