@@ -125,7 +125,7 @@ class Bulkhead:
     def finish_at(self, now_ns: int) -> None:
         """As `finish`, for who has looked at the clock already."""
         # Told first, or the next call might seem to be inside together with this one.
-        if self.events.consumers:
+        if self.events.heard:
             self.events.publish("CALL_FINISHED")
         else:
             self._noted.append(("CALL_FINISHED", now_ns, None))

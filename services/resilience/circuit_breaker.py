@@ -12,7 +12,7 @@ So nobody can tell the difference, but that it costs half.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar, overload
 
 from services.resilience import permit
 from services.resilience.breaker_config import CircuitBreakerConfig, State
@@ -66,6 +66,9 @@ class CircuitBreaker:
     Who runs the work elsewhere takes a `Permit` by `acquire`, or the parts: `try_acquire`, then exactly one of
     `on_result`, `on_error`, `release`.
     """
+
+    counts_refusals: ClassVar[bool] = False
+    """Whether it is the rule here, and no oversight, that a full bulkhead of our own is a failure: Hystrix's rule."""
 
     def __init__(self, name: str, config: CircuitBreakerConfig | None = None, clock: Clock | None = None) -> None:
         self.name = name
@@ -341,4 +344,4 @@ class CircuitBreaker:
 
     def _calm_down(self) -> None:
         """Let quick successes be noted, if none can decide anything and nobody waits to hear of them."""
-        self.calm = self._takes_any_result and not self.events.has_consumers and self._core.success_decides_nothing()
+        self.calm = self._takes_any_result and not self.events.heard and self._core.success_decides_nothing()

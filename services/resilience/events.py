@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Event(NamedTuple):
 Noted: TypeAlias = tuple[str, int, int | None]
 """An event to be numbered later: its type, when it was, and how long it took if it took any time."""
 
+ROUTINE = frozenset({"SUCCESS", "CALL_PERMITTED", "CALL_FINISHED"})
+"""What every healthy call tells, and may be told late where nobody has asked to hear of it."""
+
 NOTED_MAX = 256
 """So many may wait: 30 kB, and less than 0.1 ms for the call that finds the list full."""
 
@@ -61,6 +65,14 @@ def error_text(error: BaseException) -> str:
     return f"{name}: {message}" if message else name
 
 
+class _Consumer(NamedTuple):
+    """Who hears of events, and of which: None for all."""
+
+    types: frozenset[str] | None
+    consumer: Callable[[Event], object]
+    in_context: bool
+
+
 class EventLog:
     """The ring and the consumers of one policy instance.
 
@@ -69,18 +81,21 @@ class EventLog:
     see that event (R4J: core/EventProcessor.java). `outbox` is empty when there is nothing to deliver.
     `catch_up` is called with the lock held before anybody looks, for a policy that tells some events late. `note` needs
     no lock: what it notes is numbered before anything else is done or looked at. A policy for which even that is too
-    much does as `note` does: where there are no `consumers` it appends to `noted`, and now and then calls `shorten`.
+    much does as `note` does: where nobody is to hear of ROUTINE events it appends to `noted`, and now and then calls
+    `shorten`. `heard` is whether anybody is.
     """
 
     __slots__ = (
         "_catch_up",
         "_clock",
+        "_consumers",
         "_lock",
         "_noted_before",
         "_ring",
         "_sequence",
         "_wall_ns",
-        "consumers",
+        "_wants_context",
+        "heard",
         "noted",
         "outbox",
     )
@@ -96,8 +111,10 @@ class EventLog:
         self._sequence = 0
         self._noted_before = 0
         self.noted: list[Noted] = []
-        self.consumers: tuple[tuple[frozenset[str] | None, Callable[[Event], object]], ...] = ()
-        self.outbox: deque[_Raw] = deque()
+        self._consumers: tuple[_Consumer, ...] = ()
+        self._wants_context = False
+        self.heard = False
+        self.outbox: deque[tuple[_Raw, Context | None]] = deque()
 
     @property
     def sequence(self) -> int:
@@ -105,11 +122,6 @@ class EventLog:
         with self._lock:
             self._settle()
             return self._sequence
-
-    @property
-    def has_consumers(self) -> bool:
-        """Whether anybody wants to hear of events as they happen."""
-        return bool(self.consumers)
 
     @property
     def overwritten(self) -> int:
@@ -133,12 +145,12 @@ class EventLog:
         self._sequence = sequence = self._sequence + 1
         event = (sequence, kind, now_ns, self._wall_ns(), duration_ns, error, detail, wait_ms)
         self._ring.append(event)
-        if self.consumers:
-            self.outbox.append(event)
+        if self._consumers:
+            self.outbox.append((event, copy_context() if self._wants_context else None))
 
     def append_all(self, noted: Sequence[Noted]) -> None:
         """Note events of a while ago, in their order. The caller holds the lock."""
-        if not self.consumers:  # what the ring would not hold anyway is not made
+        if not self.heard:  # what the ring would not hold anyway is not made
             self._sequence += max(len(noted) - (self._ring.maxlen or 0), 0)
             noted = noted[-(self._ring.maxlen or 0) :]
         wall_ahead_ns = self._wall_ns() - self._clock.now_ns()
@@ -149,8 +161,8 @@ class EventLog:
         ]
         self._sequence += len(events)
         self._ring.extend(events)
-        if self.consumers:
-            self.outbox.extend(events)
+        if self.heard:
+            self.outbox.extend((event, None) for event in events)
 
     @property
     def noted_total(self) -> int:
@@ -160,7 +172,7 @@ class EventLog:
 
     def note(self, kind: str, now_ns: int) -> None:
         """Note an event of now, now_ns, that nothing hangs on, at little cost. The caller holds no lock."""
-        if self.consumers:
+        if self.heard:
             self.publish(kind)
             return
         noted = self.noted
@@ -172,7 +184,7 @@ class EventLog:
         """Forget what was noted and the ring would not hold anyway. The caller holds no lock."""
         size = self._ring.maxlen or 0
         with self._lock:
-            if size * 2 > NOTED_MAX or self.consumers:
+            if size * 2 > NOTED_MAX or self.heard:
                 self._number_noted()
                 return
             count = max(len(self.noted) - size, 0)  # the others fill the whole ring, when it comes to that
@@ -211,35 +223,47 @@ class EventLog:
         """Hand what was appended to the consumers. The caller holds no lock."""
         while self.outbox:
             try:
-                event = Event(*self.outbox.popleft())
+                raw, context = self.outbox.popleft()
             except IndexError:  # another thread took it
                 return
+            event = Event(*raw)
             try:
-                for kinds, consumer in self.consumers:
+                for kinds, consumer, in_context in self._consumers:
                     if kinds is None or event.type in kinds:
-                        consumer(event)
+                        if in_context and context is not None:
+                            context.run(consumer, event)
+                        else:
+                            consumer(event)
             except Exception:
                 logger.exception("a consumer of %s failed", event.type)
 
     def subscribe(
-        self, consumer: Callable[[Event], object], *, types: Iterable[str] | None = None
+        self,
+        consumer: Callable[[Event], object],
+        *,
+        types: Iterable[str] | None = None,
+        in_context: bool = False,
     ) -> Callable[[], None]:
         """Call consumer(event) for each event from now on, of these types only if any are given.
 
-        Returns what ends the subscription.
+        The event may be handed over by another thread's call; with `in_context` the consumer still sees the context
+        variables of the call that it is of. Returns what ends the subscription.
         """
-        entry = (None if types is None else frozenset(types), consumer)
+        entry = _Consumer(None if types is None else frozenset(types), consumer, in_context)
         with self._lock:
             self._settle()
-            everything = [one for one in (*self.consumers, entry) if one[0] is None]
-            some = [one for one in (*self.consumers, entry) if one[0] is not None]
-            self.consumers = (*everything, *some)
+            self._listen((*self._consumers, entry))
 
         def unsubscribe() -> None:
             with self._lock:
-                self.consumers = tuple(one for one in self.consumers if one is not entry)
+                self._listen([one for one in self._consumers if one is not entry])
 
         return unsubscribe
+
+    def _listen(self, consumers: Sequence[_Consumer]) -> None:
+        self._consumers = tuple(sorted(consumers, key=lambda one: one.types is not None))  # those of all events first
+        self._wants_context = any(one.in_context for one in consumers)
+        self.heard = any(one.types is None or one.types & ROUTINE for one in consumers)
 
     def snapshot(self) -> list[Event]:
         """What the ring holds, oldest first."""

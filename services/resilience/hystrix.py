@@ -31,7 +31,7 @@ from services.resilience.clock import NS_PER_MS, Clock, SystemClock
 from services.resilience.errors import BulkheadFull, ResilienceError, TimeLimitExceeded
 from services.resilience.events import EventLog
 from services.resilience.hystrix_breaker import HystrixBreaker
-from services.resilience.hystrix_config import HystrixCommandProperties, HystrixSettings
+from services.resilience.hystrix_config import HystrixCommandProperties, HystrixSettings, keys_of
 from services.resilience.locks import fork_safe_lock
 from services.resilience.registry import Registry
 from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead
@@ -336,14 +336,16 @@ def _noting(fn: Handler, entered: threading.Event) -> Handler:
 class Hystrix:
     """The commands and pools of one configuration, one of each key.
 
-    With a `registry` its actuator and metrics show the circuits, pools and semaphores beside its own policies.
+    With a `registry` its actuator and metrics show the circuits, pools and semaphores beside its own policies, and the
+    `hystrix` keys of its configuration hold where `mapping` does not say otherwise. `registry.hystrix` is such a one.
     Raises ConfigError with every mistake.
     """
 
     def __init__(
         self, mapping: Mapping[str, Any] | None = None, *, registry: Registry | None = None, clock: Clock | None = None
     ) -> None:
-        self._settings = HystrixSettings.read(mapping or {})
+        shared = registry.hystrix_keys if registry else {}
+        self._settings = HystrixSettings.read({**shared, **keys_of(mapping or {})})
         self._registry = registry
         self.clock: Clock = clock or (registry.clock if registry else SystemClock())
         self._lock = threading.RLock()

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from services.resilience import intervals
-from services.resilience.breaker_config import CircuitBreakerConfig, State
+from services.resilience.breaker_config import CircuitBreakerConfig, State, WindowType
 from services.resilience.breaker_core import BreakerCore
 from services.resilience.circuit_breaker import BreakerMetrics, CircuitBreaker
 from services.resilience.clock import NS_PER_MS, Clock
@@ -166,11 +166,15 @@ class HystrixBreaker(CircuitBreaker):
     """A breaker with Hystrix's decisions, seen like any other. forceOpen is FORCED_OPEN; forceClosed counts and never
     refuses, which is METRICS_ONLY; without circuitBreaker.enabled it is DISABLED."""
 
+    counts_refusals = True
+
     def __init__(self, name: str, properties: HystrixCommandProperties, clock: Clock | None = None) -> None:
         self.properties = properties
         config = CircuitBreakerConfig(
             failure_rate_threshold=float(properties.error_threshold_percentage),
             slow_call_duration_threshold_ns=_NEVER_SLOW_NS,
+            sliding_window_type=WindowType.TIME_BASED,
+            sliding_window_size=max(properties.rolling_ms // 1000, 1),
             minimum_number_of_calls=max(properties.request_volume_threshold, 1),
             permitted_number_of_calls_in_half_open_state=1,
             wait_interval=intervals.fixed(properties.sleep_window_ms),
@@ -179,7 +183,7 @@ class HystrixBreaker(CircuitBreaker):
         self._core: HystrixCore = HystrixCore(
             name, config, self.clock, self.events, self._guarded, properties=properties
         )
-        self._calm = False
+        self.calm = False
         initial = _initial_state(properties)
         if initial is not State.CLOSED:
             self._core.enter(initial, 0)

@@ -181,6 +181,15 @@ class HystrixSettings:
             raise ConfigError(list(dict.fromkeys(problems)))
         return settings
 
+    @classmethod
+    def problems_of(cls, mapping: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """Every mistake that `read` would raise for."""
+        try:
+            cls.read(mapping)
+        except ConfigError as error:
+            return error.problems
+        return ()
+
     def command(self, key: str) -> HystrixCommandProperties:
         """The properties of one command: its own over those of `default`."""
         return HystrixCommandProperties(**self._merged("command", key))
@@ -220,6 +229,32 @@ class HystrixSettings:
         except ConfigError as error:
             for problem in error.problems:
                 yield Problem(key=f"hystrix.{section}.{key}.{problem.key}", message=problem.message, hint=problem.hint)
+
+
+def keys_of(mapping: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The keys under `hystrix` of a configuration, dotted, overridden by environment variables.
+
+    A variable is named by the dotted key, or in Spring's capitals (HYSTRIX_COMMAND_GETUSER_FALLBACK_ENABLED), which find
+    a key that is there again whatever its capitals and dashes; in capitals it wins over dotted.
+    """
+    found = {written: value for written, value in _flatten(mapping) if written.partition(".")[0] == "hystrix"}
+    variables = environment or {}
+    found |= {name: value for name, value in variables.items() if name.startswith("hystrix.")}
+    spelled = {canonical(written): written for written in found}
+    for name, value in sorted(variables.items()):
+        if name.startswith("HYSTRIX_"):
+            dotted = ".".join(_dotted(name.split("_")[1:]))
+            found[spelled.get(canonical(dotted), dotted)] = value
+    return found
+
+
+def _dotted(words: list[str]) -> list[str]:
+    """The words of a variable as those of a key: what stands between the section and the property is one word."""
+    section = words[0].lower() if words else ""
+    known = {canonical(name) for name in _SECTIONS.get(section, ({}, None))[0]}
+    ends = [at for at in range(2, len(words)) if canonical(".".join(words[at:])) in known]
+    at = ends[0] if ends else len(words)
+    return [part for part in ("hystrix", section, "_".join(words[1:at]).lower(), *words[at:]) if part]
 
 
 def _flatten(mapping: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

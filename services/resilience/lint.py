@@ -157,6 +157,8 @@ def _recorded_refusals(pipeline: Pipeline) -> Iterator[Finding]:
     )
     for kind, refusal, switch in kinds:
         for breaker, inner in _pairs(pipeline, CircuitBreaker, kind):
+            if breaker.counts_refusals and refusal is BulkheadFull:
+                continue
             error = refusal(inner.name)
             if _reacts(breaker.config.record, breaker.config.ignore, error):
                 key, name = f"resilience4j.circuitbreaker.instances.{breaker.name}.", type(error).__name__

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.resilience import actuator, builders, metrics, spring_file
 from services.resilience.bulkhead import Bulkhead
@@ -17,7 +17,7 @@ from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import ConfigError, Problem
 from services.resilience.fallback import Fallback, Handler
-from services.resilience.hystrix_config import HystrixSettings
+from services.resilience.hystrix_config import HystrixSettings, keys_of
 from services.resilience.keys import MODULES, NO_EFFECT, SPELLED, canonical
 from services.resilience.lint import Finding, lint
 from services.resilience.pipeline import Pipeline, Policy
@@ -26,6 +26,9 @@ from services.resilience.retry import Retry
 from services.resilience.settings import Entries, Settings
 from services.resilience.thread_pool_bulkhead import ThreadPoolBulkhead
 from services.resilience.time_limiter import TimeLimiter
+
+if TYPE_CHECKING:
+    from services.resilience.hystrix import Hystrix
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +54,21 @@ class Registry:
     """Policies by module and name; the same object for the same name. Everything declared is made, and checked, at once.
 
     `warnings` holds what was accepted but does nothing, for example a Java exception that has no Python counterpart.
-    `hystrix_keys` are a file's keys under `hystrix`, dotted and checked: `Hystrix(registry.hystrix_keys)` reads them.
+    `hystrix` has the commands of the keys under `hystrix` that the same configuration holds; `hystrix_keys` are these
+    keys, dotted and checked.
     """
 
-    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        *,
+        hystrix_keys: Mapping[str, Any] | None = None,
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.warnings: list[str] = []
-        self.hystrix_keys: dict[str, Any] = {}
+        self.hystrix_keys = dict(hystrix_keys or {})
+        self._hystrix: Hystrix | None = None
         self._settings = settings or Settings()
         self._lock = threading.RLock()
         self._policies: dict[str, dict[str, Any]] = {module: {} for module in MODULES}
@@ -69,11 +80,11 @@ class Registry:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, clock: Clock | None = None) -> Registry:
-        """A registry of nested or dotted keys that begin with `resilience4j`; other keys are not looked at.
+        """A registry of nested or dotted keys that begin with `resilience4j` or `hystrix`; others are not looked at.
 
         Raises ConfigError with every mistake.
         """
-        return cls(Settings.read(mapping), clock)
+        return cls(Settings.read(mapping), clock, hystrix_keys=keys_of(mapping))
 
     @classmethod
     def from_environment(
@@ -88,7 +99,8 @@ class Registry:
         A variable is named by the dotted key itself or in capitals with `_` for `.`, dashes left out:
         RESILIENCE4J_RETRY_INSTANCES_PAYMENT_MAXATTEMPTS. In capitals it wins over dotted. Raises ConfigError.
         """
-        return cls(Settings.read(defaults or {}, environment), clock)
+        settings = Settings.read(defaults or {}, environment)
+        return cls(settings, clock, hystrix_keys=keys_of(defaults or {}, environment))
 
     @classmethod
     def from_yaml(
@@ -112,14 +124,17 @@ class Registry:
         settings.warnings += found.warnings
         others = [line for line in found.lines if canonical(line.path[0]) == "hystrix" and line.value is not None]
         settings.places |= {line.key: line.place for line in others}
-        hystrix_keys = {line.key: line.value for line in others}
-        try:
-            HystrixSettings.read(hystrix_keys)
-        except ConfigError as error:
-            settings.problems += error.problems
-        registry = cls(settings, clock)
-        registry.hystrix_keys = hystrix_keys
-        return registry
+        return cls(settings, clock, hystrix_keys=keys_of({line.key: line.value for line in others}, environment))
+
+    @property
+    def hystrix(self) -> Hystrix:
+        """The commands of this configuration's `hystrix` keys: `registry.hystrix.command("getUser")`, one of each key."""
+        with self._lock:
+            if self._hystrix is None:
+                from services.resilience.hystrix import Hystrix
+
+                self._hystrix = Hystrix(registry=self)
+            return self._hystrix
 
     def circuit_breaker(self, name: str) -> CircuitBreaker:
         """The breaker of that name, made of the default configuration if none is declared."""
@@ -244,7 +259,7 @@ class Registry:
         return bool(entries["enabled"].value) if "enabled" in entries else True
 
     def _check(self) -> None:
-        problems: list[Problem] = list(self._settings.problems)
+        problems: list[Problem] = [*self._settings.problems, *HystrixSettings.problems_of(self.hystrix_keys)]
         warnings: list[str] = list(self._settings.warnings)
         for section, tables, resolve in (
             ("instances", self._settings.instances, self._settings.resolve),

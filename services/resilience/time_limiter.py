@@ -135,7 +135,7 @@ class TimeLimiter:
         DEADLINE.reset(outside)
         if limits.inside.pop(number, None) is None:  # the work would not be cancelled, and answered
             limits.take_back(number)
-        if self.events.consumers:
+        if self.events.heard:
             self._succeeded()
             return
         noted = self._noted
@@ -261,7 +261,7 @@ class TimeLimiter:
             self.abandoned += by
 
     def _succeeded(self) -> None:
-        if self.events.consumers:
+        if self.events.heard:
             with self._lock:
                 self._heard += 1
             self.events.publish("SUCCESS")

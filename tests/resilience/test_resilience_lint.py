@@ -28,6 +28,8 @@ from services.resilience import (
 )
 from services.resilience.asgi import actuator_app
 from services.resilience.exception_names import ExceptionMatcher
+from services.resilience.hystrix_breaker import HystrixBreaker
+from services.resilience.hystrix_config import HystrixCommandProperties
 from services.resilience.lint import FINDINGS, lint
 
 NS_PER_S = 1_000_000_000
@@ -113,6 +115,15 @@ CASES = [
 def test_each_trap_is_found_where_it_is_and_nowhere_else(name, stages, expected):
     """One configuration that has it, and its neighbours that do not."""
     assert expected == (name in {finding.name for finding in lint(Pipeline("p", stages))})
+
+
+def test_hystrix_counts_refusals_by_its_own_rule():
+    """A Hystrix circuit around a full bulkhead counts SEMAPHORE_REJECTED as it should; the same breaker of ours is told."""
+    circuit = HystrixBreaker("h", HystrixCommandProperties(), ManualClock())
+    ours = CircuitBreaker("h", circuit.config, ManualClock())
+
+    told = [[one.name for one in lint(Pipeline("p", [one, limiter(), Bulkhead("b")]))] for one in (circuit, ours)]
+    assert told == [[], ["refusals-recorded-as-failures"]]
 
 
 def test_the_traps_are_those_of_the_table():

@@ -7,7 +7,7 @@ import builtins
 import pytest
 
 from services.resilience import CallNotPermitted, ConfigError, Registry
-from services.resilience.hystrix_config import HystrixSettings
+from services.resilience.hystrix import Hystrix
 from services.resilience.keys import NO_EFFECT
 
 APPLICATION = """\
@@ -112,17 +112,64 @@ def test_an_environment_answers_placeholders_and_overrides_keys(file):
     assert registry.retry("payment").config.max_attempts == 9
 
 
-def test_hystrix_keys_are_kept_for_its_front_end(file):
-    """Checked with the rest of the file; a command's own key over the default's."""
-    text = """\
+HYSTRIX_FILE = """\
+resilience4j.retry.instances.payment: {maxAttempts: 2}
 hystrix:
   command:
-    default.execution.isolation.thread.timeoutInMilliseconds: 500
+    default.execution.isolation.thread.timeoutInMilliseconds: ${TIME_LIMIT:500}
     getUser: {circuitBreaker: {requestVolumeThreshold: 5}, execution.isolation.strategy: semaphore}
+  threadpool.users.coreSize: 3
 """
-    command = HystrixSettings.read(read(file, text).hystrix_keys).command("getUser")
 
-    assert (command.timeout_ms, command.request_volume_threshold, command.isolation) == (500, 5, "SEMAPHORE")
+
+def test_hystrix_keys_of_the_file_are_its_commands_keys(file):
+    """Read as they are, beside Resilience4j's: a command's own over the default's, and pools of their own."""
+    registry = read(file, HYSTRIX_FILE)
+    command, pooled = registry.hystrix.command("getUser"), registry.hystrix.command("save", group="users")
+    said = command.properties
+
+    assert (said.timeout_ms, said.request_volume_threshold, said.isolation) == (500, 5, "SEMAPHORE")
+    assert pooled.properties.timeout_ms == 500
+    assert pooled.pool.config.core_thread_pool_size == 3
+    assert registry.hystrix.command("getUser") is command
+    assert set(registry.actuator("circuitbreakers")["circuitBreakers"]) == {"getUser", "save"}
+    assert registry.retry("payment").config.max_attempts == 2
+
+
+def test_hystrix_keys_are_overridden_as_all_others_are(file):
+    """By variables with the dotted key, by those in Spring's capitals, and by what Hystrix is handed itself."""
+    environment = {
+        "TIME_LIMIT": "700",
+        "HYSTRIX_COMMAND_GETUSER_CIRCUITBREAKER_REQUESTVOLUMETHRESHOLD": "7",
+        "HYSTRIX_THREADPOOL_MY_POOL_CORESIZE": "4",
+        "hystrix.command.getUser.fallback.enabled": "false",
+    }
+    registry = read(file, HYSTRIX_FILE, environment=environment)
+    said = registry.hystrix.command("getUser").properties
+
+    assert (said.timeout_ms, said.request_volume_threshold, said.fallback_enabled) == (700, 7, False)
+    assert registry.hystrix.pool("my_pool").config.core_thread_pool_size == 4
+    other = Hystrix(
+        {"hystrix.command.getUser.circuitBreaker.requestVolumeThreshold": 9}, registry=read(file, HYSTRIX_FILE)
+    )
+    assert other.command("getUser").properties.request_volume_threshold == 9
+    assert other.command("getUser").properties.isolation == "SEMAPHORE"
+
+
+def test_a_mapping_s_hystrix_keys_are_read_and_checked_too():
+    """With or without a file; every mistake of both parts at once."""
+    registry = Registry.from_mapping({"hystrix": {"command": {"default": {"fallback": {"enabled": False}}}}})
+    assert registry.hystrix.command("a").properties.fallback_enabled is False
+    wrong = {"hystrix.command.a.fallbck.enabled": True, "resilience4j.retry.instances.a.maxAttempts": 0}
+    with pytest.raises(ConfigError) as error:
+        Registry.from_environment({"HYSTRIX_COMMAND_A_FALLBACK_ENABLED": "maybe"}, defaults=wrong)
+
+    told = sorted(str(problem).partition(" (")[0] for problem in error.value.problems)
+    assert told == [
+        "hystrix.command.a.FALLBACK.ENABLED: is 'maybe', must be true or false",
+        "hystrix.command.a.fallbck.enabled: unknown key 'fallbck.enabled'",
+        "resilience4j.retry.instances.a.maxAttempts: is 0, must be at least 1",
+    ]
 
 
 def test_without_pyyaml_one_is_told_what_to_install(file, monkeypatch):
