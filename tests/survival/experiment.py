@@ -56,6 +56,7 @@ class Row:
 
 def play(kill: Kill, place: Place, start_up_s: float) -> Row:
     """Do one kill, at an earlier instant when the run was over before."""
+    ended = ""
     for late in range(MOST_TRIES):
         jobs = ("-j", "2") if len(kill.scenarios) > 1 else ()
         running = Running(place, kill.scenarios, "--json", "--retry-busy", "0", *jobs)
@@ -64,9 +65,10 @@ def play(kill: Kill, place: Place, start_up_s: float) -> Row:
             if _hit(running, again(kill, late), row, start_up_s):
                 _look_after(running, row, place)
                 return row
+            ended = f"exit code {running.process.returncode}, {''.join(running.said())[-300:]!r}"
         finally:
             running.close()
-    row.problems.append(f"{MOST_TRIES} runs were over before the instant of their kill")
+    row.problems.append(f"{MOST_TRIES} runs were over before the instant of their kill, the last with {ended}")
     return row
 
 
