@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-import figures
+import pages
 import psutil
 import streams
 from streams import ABORTING, ANSWERING, DECIDING, FAULTED, PASSED, PLAIN, RAW, Sound, Stream
@@ -492,7 +492,7 @@ def main(arguments: list[str] | None = None) -> int:
     }  # fmt: skip
     print(json.dumps(told))
     if options.reports:
-        figures.write(figures.GATE, told, table, options.reports)
+        pages.write(pages.GATE, told, table, options.reports)
     return 1 if result.wrong else 0
 
 

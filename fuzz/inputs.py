@@ -23,11 +23,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-import figures
 import guard
 import kinds
 import load_files
 import machine_files
+import pages
 from case import Case
 
 KINDS = {  # the kind: its maker, and its share of all cases
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     }  # fmt: skip
     print(table(outcomes), json.dumps(told), sep="\n")
     if options.reports:
-        figures.write(figures.INPUTS, told, table(outcomes), options.reports)
+        pages.write(pages.INPUTS, told, table(outcomes), options.reports)
     return 1 if failed else 0
 
 

@@ -8,7 +8,6 @@ bystander lived and every run after a kill passed.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import secrets
 import sys
 import tempfile
@@ -16,9 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 from harness.run.interruption import terminated_like_interrupted
+from tests.turns import Turns
 
 from .bystanders import Bystanders, bystanders
 from .draws import Kill, draw
@@ -29,7 +28,6 @@ from .running import ROOT, Running
 
 NEXT_RUN_EVERY = 10
 START_UP_LIMIT_S = 90.0
-TURN_S, PAUSE_S = 140.0, 0.5
 WHOLE = 100  # kills; fewer are a short form, whose figures stand beside
 
 
@@ -57,7 +55,7 @@ def main() -> int:
 
 def _all(kills: list[Kill], place: Place, others: Bystanders, turns: Path | None) -> list[Row]:
     rows = []
-    with _Turns(turns) as mine:
+    with Turns(turns) as mine:
         start_up_s = _start_up_s(place)
         print(f"{len(kills)} kills; a run's load begins {start_up_s:.1f} s after its start", flush=True)
         for place_in_row, kill in enumerate(kills, 1):
@@ -102,33 +100,6 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="harness-survival-") as name:
         yield Path(name).resolve()
-
-
-class _Turns:
-    """A lock that is let go of between two kills once it was held for TURN_S; None: nobody to take turns with."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._held = None if file is None else file.open("a")
-
-    def __enter__(self) -> Self:
-        self._take()
-        return self
-
-    def next(self) -> None:
-        """Let others have their turn, when it is time."""
-        if self._held is not None and time.monotonic() - self._since_s > TURN_S:
-            fcntl.flock(self._held, fcntl.LOCK_UN)
-            time.sleep(PAUSE_S)
-            self._take()
-
-    def _take(self) -> None:
-        if self._held is not None:
-            fcntl.flock(self._held, fcntl.LOCK_EX)
-        self._since_s = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        if self._held is not None:
-            self._held.close()
 
 
 if __name__ == "__main__":

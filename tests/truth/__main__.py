@@ -8,14 +8,14 @@ Ends with 0 when every clean run passed and every mutant got its verdict by its 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.turns import Turns
+
 from .live import LIVE, live_row
 from .matrix import BASES, ROOT, Row, as_json, as_markdown, as_text, clean_row, figures, record, recorded_row, summary
-from .readme import write_readme
 from .recorded import MUTANTS
 
 
@@ -24,19 +24,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.truth", description=__doc__)
     parser.add_argument("--recorded", action="store_true", help="only the mutants of recorded runs")
     parser.add_argument("--only", metavar="WORD", default="", help="only live mutants whose name holds this word")
-    parser.add_argument("--readme", action="store_true", help="put the figures of reports/truth.json into the README")
     parser.add_argument("--reports", type=Path, default=ROOT / "reports")
+    parser.add_argument("--turns", type=Path, help="hold a lock on this file, to take turns with others who measure")
     options = parser.parse_args()
-    if options.readme:
-        write_readme(json.loads((options.reports / "truth.json").read_text("utf-8"))["figures"])
-        return 0
     rows: list[Row] = []
 
     def tell(row: Row) -> None:
         rows.append(row)
         print(as_text([row]), flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="harness-truth-") as name:
+    with tempfile.TemporaryDirectory(prefix="harness-truth-") as name, Turns(options.turns) as mine:
         folder = Path(name)
         recorded = {base: record(base, folder / "clean") for base in BASES}
         for base in BASES:
@@ -45,6 +42,7 @@ def main() -> int:
             tell(recorded_row(mutant, recorded[mutant.base], folder / "mutants"))
         for live in () if options.recorded else LIVE:
             if live.available and options.only in live.name:
+                mine.next()
                 tell(live_row(live, folder / live.name))
     write(rows, options.reports, whole=not options.recorded and not options.only)
     print(summary(rows))

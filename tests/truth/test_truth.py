@@ -15,10 +15,7 @@ from pathlib import Path
 import pytest
 from truth.live import LIVE, LiveMutant, live_row
 from truth.matrix import BASES, Row, as_json, as_markdown, clean_row, figures, record, recorded_row
-from truth.readme import BEGIN, END, with_table
 from truth.recorded import MUTANTS, Mutant
-
-FIGURES = {"clean": 4, "clean_passed": 4, "mutants": 70, "recorded": 55, "live": 15, "named": 70, "passed": 0}
 
 
 @pytest.fixture(scope="session")
@@ -76,14 +73,3 @@ def test_a_verdict_without_the_right_reason_is_not_as_expected():
     assert figures([row, other])["named"] == 1
     assert "**no**" in as_markdown([row, other])
     assert '"as_expected": false' in as_json([row, other])
-
-
-def test_the_readmes_table_is_written_between_its_markers():
-    """The figures of a matrix replace those of the one before; the rest of the file stays."""
-    text = with_table(f"before\n{BEGIN}\nold\n{END}\nafter\n", FIGURES)
-
-    assert text.startswith("before\n")
-    assert text.endswith(f"{END}\nafter\n")
-    assert "| clean runs that passed | 4 of 4 |" in text
-    assert "old" not in text
-    assert with_table(text, FIGURES) == text

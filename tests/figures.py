@@ -1,0 +1,105 @@
+"""
+The README's table of figures: read from reports/{truth,survival,fuzz}.json and written between two markers.
+
+`python -m tests.figures` prints it, `python -m tests.figures --readme` puts it into the README. Nobody types a figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- figures: written by `python -m tests.figures --readme` -->", "<!-- /figures -->"
+SOURCES = {"truth": "make truth", "survival": "make survival", "fuzz": "make fuzz"}
+
+Figures = Mapping[str, Any]
+
+
+def read(reports: Path) -> dict[str, Figures]:
+    """The figures of all three. Raises ValueError that names what was not run yet."""
+    found = {}
+    for name, command in SOURCES.items():
+        path = reports / f"{name}.json"
+        try:
+            found[name] = json.loads(path.read_text("utf-8"))["figures"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(f"{path} holds no figures ({error!r}); run: {command}") from error
+    return found
+
+
+def table(found: Mapping[str, Figures]) -> str:
+    """All of them as one Markdown table."""
+    rows = [*_truth(found["truth"]), *_survival(found["survival"]), *_fuzz(found["fuzz"])]
+    lines = ["| command | what was tried | figure |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| `{command}` | {what} | {figure} |" for command, what, figure in rows)])
+
+
+def _truth(f: Figures) -> list[tuple[str, str, str]]:
+    lies = f"{f['recorded']} lies in recorded runs and {f['live']} told live"
+    return [
+        ("make truth", f"{lies}: named for what they are", f"{f['named']} of {f['mutants']}"),
+        ("make truth", "of them taken for PASS", str(f["passed"])),
+        ("make truth", "the same runs without a lie: PASS", f"{f['clean_passed']} of {f['clean']}"),
+    ]
+
+
+def _survival(f: Figures) -> list[tuple[str, str, str]]:
+    return [
+        ("make survival", f"kills at instants from seed {f['seed']} that left nothing behind, nor hurt a bystander",
+         f"{f['survived']} of {f['kills']}"),
+        ("make survival", "seconds until nothing was left, by itself: median, worst",
+         f"{f['clean_s_median']}, {f['clean_s_worst']}"),
+        ("make survival", "the same with runner and watchdog killed both, after the next command: worst",
+         str(f["cleaned_s_worst"])),
+        ("make survival", "PASS although gate, load, Toxiproxy, watchdog or a runner of a suite was killed",
+         str(f["passed_with_a_part_killed"])),
+        ("make survival", "whole runs after a kill: PASS", f"{f['next_runs_passed']} of {f['next_runs']}"),
+    ]  # fmt: skip
+
+
+def _fuzz(f: Figures) -> list[tuple[str, str, str]]:
+    inputs, gate = f["inputs"], f["gate"]
+    return [
+        ("make fuzz", f"malformed inputs (seed {inputs['seed']}) that ended in a crash, a hang or an unnamed file",
+         f"{inputs['failed']} of {inputs['cases']}"),
+        ("make fuzz", "the slowest of them, and the largest", f"{inputs['slowest_s']} s, {inputs['largest_mb']} MB"),
+        ("make fuzz", f"hostile HTTP streams through the gate (seed {gate['seed']}) that were changed or mispaired",
+         f"{gate['wrong']} of {gate['streams']}"),
+        ("make fuzz", "growth of the gate's memory over them", f"{max(0.0, gate['growth_mb'])} MB"),
+    ]  # fmt: skip
+
+
+def with_table(text: str, found: Mapping[str, Figures]) -> str:
+    """A README with the table of these figures. Raises ValueError when it lacks the markers."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks the markers {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
+
+
+def main() -> int:
+    """0 when the table could be made of all three; 2 when one of them was not run yet."""
+    parser = argparse.ArgumentParser(prog="python -m tests.figures", description=__doc__)
+    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--reports", type=Path, default=ROOT / "reports")
+    options = parser.parse_args()
+    readme = ROOT / "README.md"
+    try:
+        found = read(options.reports)
+        if options.readme:
+            readme.write_text(with_table(readme.read_text("utf-8"), found), "utf-8")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
