@@ -5,7 +5,7 @@ It is started before anything else and ended after everything else. Its standard
 input is a pipe from the runner: when that closes without the word `done`, or
 the runner is no longer its parent, it kills every process of the run. Killing
 is the whole undo: toxics, gate faults and paused services go with their
-processes. `python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY`
+processes. `python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY...`
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def undo(
 
 
 class Watchdog:
-    """The runner's side of it. Registers the run, starts the watchdog, and sends it away in the end."""
+    """The runner's side of it. Starts the watchdog, registers the run, and sends the watchdog away in the end."""
 
     def __init__(self, run_id: str, run_dir: Path, say: Callable[[str], None] = registry.tell) -> None:
         self._run_id, self._run_dir, self._say = run_id, run_dir, say
@@ -76,10 +76,11 @@ class Watchdog:
         self._seen_ready = False
 
     def start(self) -> None:
-        """Register the run and start watching; returns before the watchdog is fully awake. Raises SetUpError."""
+        """Start watching and register the run; returns before the watchdog is fully awake. Raises SetUpError."""
         try:
+            # In this order: a runner that is killed in between leaves no entry, and one killed later a watchdog.
+            self._process = self._launch([folder / f"{self._run_id}.json" for folder in registry.folders()])
             self._registration = registry.register(self._run_id, self._run_dir, say=self._say)
-            self._process = self._launch(self._registration.path)
         except OSError as error:
             self.done()
             raise SetUpError(
@@ -90,13 +91,13 @@ class Watchdog:
         if identity is not None:
             self._registration.watched_by(identity)
 
-    def _launch(self, entry: Path) -> subprocess.Popen[bytes]:
+    def _launch(self, entries: list[Path]) -> subprocess.Popen[bytes]:
         package_home = str(Path(__file__).resolve().parents[2])
         paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
         with open(self._run_dir / LOG_NAME, "ab", opener=private_opener) as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "harness.run.watchdog", str(self._run_dir.resolve()), self._run_id,
-                 str(os.getpid()), str(entry)],
+                 str(os.getpid()), *(str(entry.absolute()) for entry in entries)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd="/",
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, start_new_session=True,
             )  # fmt: skip
@@ -127,14 +128,13 @@ class Watchdog:
         if self._process is not None:
             # Whoever was started an instant before an interrupt may be known to nobody but by its tag.
             undone = undo(self._run_id, self._run_dir, quiet_s=0.0)
-            stayed = self._dismiss(self._process)
-            self._process = None
             if undone.left:
                 self._say(f"could not end {', '.join(undone.left)}; try: harness clean")
                 self._abandon()
-        if self._registration is not None:
-            self._registration.remove()
-            self._registration = None
+            self._strike_off()  # before the watchdog goes: if we are killed in between, it would do that
+            stayed = self._dismiss(self._process)
+            self._process = None
+        self._strike_off()
         if not stayed:
             raise self._gone()
 
@@ -143,6 +143,11 @@ class Watchdog:
             f"the watchdog of run {self._run_id} is gone; without it a killed run would leave its processes behind",
             hint=f"see {self._run_dir / LOG_NAME}",
         )
+
+    def _strike_off(self) -> None:
+        if self._registration is not None:
+            self._registration.remove()
+            self._registration = None
 
     def _abandon(self) -> None:
         """Leave the run in the register, as one that has to be cleaned up."""
@@ -185,7 +190,7 @@ def wait_for_end(runner_pid: int, descriptor: int) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Watch one run; arguments as in the module's description. Exit code 1: something could not be ended."""
-    folder, run_id, runner_pid, entry = arguments
+    folder, run_id, runner_pid, *entries = arguments
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it goes when the runner goes, not before
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -197,7 +202,9 @@ def main(arguments: list[str]) -> int:
     _report(run_id, undone)
     if undone.left:
         return 1
-    Path(entry).unlink(missing_ok=True)
+    for entry in entries:
+        with suppress(OSError):
+            Path(entry).unlink(missing_ok=True)
     return 0
 
 

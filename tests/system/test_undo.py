@@ -14,8 +14,10 @@ import psutil
 import pytest
 
 from harness.children import RUN_VARIABLE
+from harness.errors import HarnessError
 from harness.run.clean import sweep
 from harness.run.registry import entry_paths
+from harness.run.watchdog import Watchdog
 
 pytestmark = pytest.mark.system
 
@@ -241,11 +243,42 @@ def test_a_leased_process_without_the_tag_is_ended(runner):
         bare.wait()
 
 
+def test_a_run_is_struck_off_before_its_watchdog_goes(tmp_path, monkeypatch):
+    """A runner that is killed while it sends its watchdog away leaves no entry: whichever of them is there removes it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    watchdog = Watchdog("going", tmp_path)
+    watchdog.start()
+    watchdog.check()
+    entries, dismiss = [], watchdog._dismiss
+
+    def look_and_dismiss(process):
+        entries.extend(entry_paths({"XDG_STATE_HOME": str(tmp_path / "state")}))
+        return dismiss(process)
+
+    monkeypatch.setattr(watchdog, "_dismiss", look_and_dismiss)
+    watchdog.done()
+
+    assert entries == []
+
+
+def test_a_runner_that_is_killed_while_it_registers_leaves_no_entry(tmp_path):
+    """The watchdog is there before the entry is: an entry that was being written is removed with the rest."""
+    state = tmp_path / "state"
+    dying = (
+        "import os, signal, sys; from pathlib import Path; from harness.run import registry, watchdog\n"
+        "registry.Registration.write = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "watchdog.Watchdog('registering', Path(sys.argv[1])).start()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", dying, str(tmp_path)], env={**os.environ, "XDG_STATE_HOME": str(state)}, check=False
+    )
+
+    assert done.returncode == -signal.SIGKILL
+    wait_until(lambda: not entry_paths({"XDG_STATE_HOME": str(state)}), "the entry is gone")
+
+
 def test_a_watchdog_that_died_is_noticed(tmp_path, monkeypatch):
     """A run does not go on unwatched without knowing it."""
-    from harness.errors import HarnessError
-    from harness.run.watchdog import Watchdog
-
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     watchdog = Watchdog("unwatched", tmp_path)
     watchdog.start()
