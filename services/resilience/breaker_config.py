@@ -36,6 +36,10 @@ class WindowType(enum.StrEnum):
     TIME_BASED = "TIME_BASED"
 
 
+NEVER_SLOW_NS = 1 << 62
+"""A slowCallDurationThreshold by which no call is slow, and is not meant to be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransitionToOpen:
     """A transitionOnResult predicate's wish to open now: for wait_ms, or for the configured wait if None."""

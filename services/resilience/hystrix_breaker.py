@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from services.resilience import intervals
-from services.resilience.breaker_config import CircuitBreakerConfig, State, WindowType
+from services.resilience.breaker_config import NEVER_SLOW_NS, CircuitBreakerConfig, State, WindowType
 from services.resilience.breaker_core import BreakerCore
 from services.resilience.circuit_breaker import BreakerMetrics, CircuitBreaker
 from services.resilience.clock import NS_PER_MS, Clock
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from services.resilience.call_times import Call
     from services.resilience.events import EventLog
     from services.resilience.hystrix_config import HystrixCommandProperties
-
-_NEVER_SLOW_NS = 1 << 62
 
 
 class BucketWindow:
@@ -172,7 +170,7 @@ class HystrixBreaker(CircuitBreaker):
         self.properties = properties
         config = CircuitBreakerConfig(
             failure_rate_threshold=float(properties.error_threshold_percentage),
-            slow_call_duration_threshold_ns=_NEVER_SLOW_NS,
+            slow_call_duration_threshold_ns=NEVER_SLOW_NS,
             sliding_window_type=WindowType.TIME_BASED,
             sliding_window_size=max(properties.rolling_ms // 1000, 1),
             minimum_number_of_calls=max(properties.request_volume_threshold, 1),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from services.resilience.breaker_config import CircuitBreakerConfig, WindowType
+from services.resilience.breaker_config import NEVER_SLOW_NS, CircuitBreakerConfig, WindowType
 from services.resilience.bulkhead import Bulkhead
 from services.resilience.circuit_breaker import CircuitBreaker
 from services.resilience.clock import NS_PER_MS
@@ -304,7 +304,10 @@ def _says(predicate: Predicate, error: BaseException) -> bool:
 
 def _wants_slow_calls(config: CircuitBreakerConfig) -> bool:
     usual = CircuitBreakerConfig()
-    return (config.slow_call_duration_threshold_ns, config.slow_call_rate_threshold) != (
+    return config.slow_call_duration_threshold_ns < NEVER_SLOW_NS and (
+        config.slow_call_duration_threshold_ns,
+        config.slow_call_rate_threshold,
+    ) != (
         usual.slow_call_duration_threshold_ns,
         usual.slow_call_rate_threshold,
     )
