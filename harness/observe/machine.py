@@ -15,7 +15,7 @@ import psutil
 
 from harness.clock import NS_PER_S, Clock
 from harness.observe.base import Add, Periodic
-from harness.observe.metronome import Metronome
+from harness.observe.metronome import TICK_S, Metronome
 
 PERIOD_S = 0.5
 
@@ -73,17 +73,18 @@ class MachineObserver:
         self._last_ns = 0
         self._share_stolen = StolenShare(psutil.cpu_times)
         self._metronome = Metronome(clock)
+        self._ticking = Periodic("metronome", TICK_S, self._metronome.tick, clock)
         self._periodic = Periodic("machine", PERIOD_S, self._look, clock)
 
     def start(self) -> None:
         psutil.cpu_percent()
         self._share_stolen()
-        self._metronome.start()
+        self._ticking.start()
         self._periodic.start()
 
     def stop(self) -> None:
         self._periodic.stop()
-        self._metronome.stop()
+        self._ticking.stop()
 
     def _look(self) -> None:
         now_ns = self._clock.now_ns()

@@ -39,13 +39,10 @@ def test_an_operating_system_without_the_word_tells_no_share() -> None:
 
 
 def test_a_metronome_keeps_the_latest_tick_of_all_until_it_is_asked() -> None:
-    clock, late_ms = FakeClock(), iter([0, 131, 3])
-
-    def wait(tick_s: float) -> bool:
-        late = next(late_ms, None)
-        clock.t_ns += round(tick_s * 1000 + (late or 0)) * NS_PER_MS
-        return late is None
-
-    metronome = Metronome(clock, wait)
-    metronome.work()
+    clock = FakeClock()
+    metronome = Metronome(clock)
+    for late_ms in (0, 131, 3):
+        metronome.tick()
+        clock.t_ns += (10 + late_ms) * NS_PER_MS
+    metronome.tick()
     assert [metronome.longest_gap_s(), metronome.longest_gap_s()] == [pytest.approx(0.131), 0.0]
