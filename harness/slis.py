@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.clock import NS_PER_MS, NS_PER_S
 from harness.errors import InputError
+from harness.journal import FILE_NAME
 from harness.journal.columns import GOOD, UNFINISHED, RequestColumns
 from harness.journal.reader import JournalReader
 from harness.judge import judge
@@ -97,6 +98,16 @@ def read_row(run: Path, verdict: RunVerdict | None = None) -> Row:
             machine={key: machine[key] for key in ("system", "cores") if key in machine},
             slis={name: sli_of(columns) for name, columns in record.requests.items()},
         )
+
+
+def rows_below(place: Path) -> list[Row]:
+    """The rows of a run, or of all runs in a folder. Raises InputError when there is none, or one cannot be read."""
+    if not place.is_dir() or (place / FILE_NAME).is_file():
+        return [read_row(place)]
+    folders = sorted(found.parent for found in place.glob(f"*/{FILE_NAME}") if not found.parent.is_symlink())
+    if not folders:
+        raise InputError(f"{place}: no run here", hint="name a run's folder, or a folder of runs")
+    return [read_row(folder) for folder in folders]
 
 
 def _started_s(facts: Mapping[str, Any]) -> float:

@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> int:
         if options.annotate and (annotations := shown.github_annotations(result)):
             print(annotations)
     if options.summary:
-        _append(options.summary, shown.summary(result))
+        append(options.summary, shown.summary(result))
     return result.exit_code
 
 
@@ -78,7 +78,8 @@ def _policy(options: argparse.Namespace) -> LoadedPolicy:
     )
 
 
-def _append(file: Path, text: str) -> None:
+def append(file: Path, text: str) -> None:
+    """Add text at the end of a file, which others may write to as well. Raises SetUpError."""
     from harness.errors import SetUpError
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ from harness.cli.printing import console, print_json, problem, problem_document
 from harness.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 
 if TYPE_CHECKING:
+    from harness.progress import View
     from harness.report.terminal import SuiteRow
     from harness.suite import Result
+    from harness.suite.repeats import Repeated
+    from harness.suite.result import SuiteResult
 
 DESCRIPTION = """\
 Run scenarios one after another: start the system, put proxies on its links, drive load, inject the
@@ -26,6 +30,7 @@ EXAMPLES = (
     "harness run scenarios -k 'breaker and not user'",
     "harness run scenarios/payment-slow.yaml --set load.arrivals=80/s --set timeline[1].fault.latency=800ms",
     "harness run scenarios -j auto",
+    "harness run scenarios/payment-slow.yaml --repeat 10",
     "harness run scenarios --json > suite.json",
 )
 
@@ -85,6 +90,9 @@ def arguments(parser: Parser) -> None:
         default=1,
         help="scenarios side by side, each with a system of its own; auto: as many as this machine has cores for",
     )
+    parser.add_argument(
+        "--repeat", metavar="K", type=_repeats, default=1, help="run each K times; every run has to end as declared"
+    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="also write one JUnit file for all scenarios")
     parser.add_argument("--plain", action="store_true", help="plain lines instead of a live panel")
 
@@ -92,9 +100,12 @@ def arguments(parser: Parser) -> None:
 def main(options: argparse.Namespace) -> int:
     from harness import suite
     from harness.progress import Silent
+    from harness.report.escape import one_line
     from harness.report.live import open_view
     from harness.run.interruption import hang_on_lifeline
     from harness.run.options import RunOptions
+    from harness.suite.repeats import run_repeatedly
+    from harness.suite.result import SuiteResult, gravest
 
     wanted = RunOptions(
         reports=options.reports,
@@ -107,6 +118,17 @@ def main(options: argparse.Namespace) -> int:
     hang_on_lifeline()
     paths = suite.find(options.paths, options.keyword, options.tags)
     finished: list[Result] = []
+    repeated: list[Repeated] = []
+
+    def run_all(view: View, done: Callable[[Result], None]) -> SuiteResult:
+        def run_some(some: Sequence[Path]) -> SuiteResult:
+            return suite.run(some, wanted, view, done)
+
+        if options.repeat == 1:
+            return run_some(paths)
+        repeated.extend(run_repeatedly(paths, options.repeat, lambda some: run_some(some).results, view.say))
+        return SuiteResult(results=tuple(result for one in repeated for result in one.results))
+
     try:
         if options.json:
 
@@ -114,7 +136,7 @@ def main(options: argparse.Namespace) -> int:
                 finished.append(one)
                 print(_line(one), file=sys.stderr, flush=True)  # standard output is for the JSON alone
 
-            result = suite.run(paths, wanted, Silent(), ended)
+            result = run_all(Silent(), ended)
         else:
             with open_view(plain=options.plain) as view:
 
@@ -122,13 +144,29 @@ def main(options: argparse.Namespace) -> int:
                     finished.append(one)
                     view.say(_line(one))
 
-                result = suite.run(paths, wanted, view, done)
+                result = run_all(view, done)
     finally:  # after Ctrl-C too: what has ended is worth showing
         _show(finished, options)
-    code = exit_code(result.exit_code, options.inconclusive)
+    code = gravest(one.exit_code for one in repeated) if repeated else result.exit_code
+    code = exit_code(code, options.inconclusive)
     if options.json:
-        print_json({"format": 1, "exit_code": code, "scenarios": [document(one) for one in result.results]})
+        found: dict[str, Any] = {"format": 1, "exit_code": code, "scenarios": [document(one) for one in result.results]}
+        print_json(found | ({"repeats": [_repeats_document(one) for one in repeated]} if repeated else {}))
+    for one in repeated if not options.json else ():
+        print(f"{one.word}  {one_line(one.scenario)}: {one_line(one.sentence)}")
     return code
+
+
+def _repeats(text: str) -> int:
+    from harness.suite.repeats import MOST_REPEATS
+
+    if not text.isdigit() or not 1 <= int(text) <= MOST_REPEATS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs from 1 to {MOST_REPEATS}")
+    return int(text)
+
+
+def _repeats_document(one: Repeated) -> dict[str, Any]:
+    return {"scenario": one.scenario, "word": one.word, "sentence": one.sentence, "exit_code": one.exit_code}
 
 
 def _jobs(text: str) -> int:

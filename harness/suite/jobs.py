@@ -91,7 +91,7 @@ class _Crew:
                 path=path, scenario=path.stem, run_dir=None, verdict=None, error=problem,
                 seconds=time.monotonic() - begun,
             )  # fmt: skip
-        return _result(path, told)
+        return result_of(path, told)
 
     def end(self) -> None:
         """Ask every child to take its system down, and wait until it has."""
@@ -146,7 +146,8 @@ class _Crew:
         return child
 
 
-def _result(path: Path, told: dict[str, Any]) -> Result:
+def result_of(path: Path, told: dict[str, Any]) -> Result:
+    """What a child told of its scenario, as `harness run --json` has it."""
     from harness.report.verdict_file import parse_verdict
 
     error = told["error"]

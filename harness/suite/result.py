@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +49,14 @@ class SuiteResult:
 
     @property
     def exit_code(self) -> int:
-        """A bug, then wrong input, a failed set-up, FAIL, INCONCLUSIVE; 0 when all ended as they declare."""
-        codes = {result.exit_code for result in self.results}
-        for code in (EXIT_BUG, EXIT_WRONG_INPUT, EXIT_SET_UP_FAILED, EXIT_FAIL, EXIT_INCONCLUSIVE):
-            if code in codes:
-                return code
-        return EXIT_PASS
+        """The gravest of all; 0 when all ended as they declare."""
+        return gravest(result.exit_code for result in self.results)
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """A bug, then wrong input, a failed set-up, FAIL, INCONCLUSIVE; 0 when there is none of them."""
+    found = set(codes)
+    for code in (EXIT_BUG, EXIT_WRONG_INPUT, EXIT_SET_UP_FAILED, EXIT_FAIL, EXIT_INCONCLUSIVE):
+        if code in found:
+            return code
+    return EXIT_PASS

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "judge": JUDGED | {"receipts", "checks"},
     "report": {"verdict", "units", "errors", "journal", "clock", "progress", "secrets"},
     "slis": JUDGED | {"receipts", "judge"},
+    "history": {"slis", "errors", "report"},
     "suite": BELOW_SUITE,
     "comparison": BELOW_SUITE | {"slis", "suite"},
     "gate": BELOW_SUITE | {"slis", "suite", "comparison"},
