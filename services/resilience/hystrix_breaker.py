@@ -45,16 +45,19 @@ class BucketWindow:
         self._open_calls = self._open_failed = 0
 
     def record(self, outcome: int, now_ns: int) -> bool:  # noqa: ARG002  # whoever records has closed what was due
+        """Take in one call; True, as every one may matter when the bucket closes."""
         self.latest = outcome
         self._open_calls += 1
         self._open_failed += outcome & FAILED
         return True
 
     def record_successes(self, calls: Sequence[Call]) -> None:
+        """Take in calls that were quick and went well."""
         self.latest = SUCCEEDED
         self._open_calls += len(calls)
 
     def not_before(self, now_ns: int) -> int:
+        """The instant of a call taken in late, in nanoseconds: as it is."""
         return now_ns
 
     def refresh(self, now_ns: int) -> None:

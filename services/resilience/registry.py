@@ -73,6 +73,7 @@ class Registry:
         self._lock = threading.RLock()
         self._policies: dict[str, dict[str, Any]] = {module: {} for module in MODULES}
         self._pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+        self._curious: tuple[Callable[[str, Any], object], ...] = ()
         self._check()
         for module, names in self._settings.instances.items():
             for name in names:
@@ -215,8 +216,28 @@ class Registry:
         Raises ValueError if the module has another policy of that name.
         """
         with self._lock:
-            if self._policies[module].setdefault(policy.name, policy) is not policy:
-                raise ValueError(f"there is a {module} {policy.name!r} already")
+            if policy.name in self._policies[module]:
+                if self._policies[module][policy.name] is not policy:
+                    raise ValueError(f"there is a {module} {policy.name!r} already")
+                return
+            self._keep(module, policy)
+
+    def for_each_policy(self, consumer: Callable[[str, Any], object]) -> Callable[[], None]:
+        """Call consumer(module, policy) for every policy there is, and for those to come when they are made.
+
+        Returns what ends the latter.
+        """
+        with self._lock:
+            self._curious = (*self._curious, consumer)
+            for module, policies in self._policies.items():
+                for policy in policies.values():
+                    consumer(module, policy)
+
+        def forget() -> None:
+            with self._lock:
+                self._curious = tuple(one for one in self._curious if one is not consumer)
+
+        return forget
 
     def actuator(self, path: str) -> dict[str, Any]:
         """What Spring's Actuator answers at /actuator/PATH. Raises KeyError for a path, name or type unknown."""
@@ -234,8 +255,13 @@ class Registry:
         with self._lock:
             if name not in self._policies[module]:
                 config, _ = self._config(module, name, self._settings.resolve(module, name), "instances")
-                self._policies[module][name] = _CLASSES[module](name, config, self.clock)
+                self._keep(module, _CLASSES[module](name, config, self.clock))
             return self._policies[module][name]
+
+    def _keep(self, module: str, policy: Any) -> None:
+        self._policies[module][policy.name] = policy
+        for consumer in self._curious:
+            consumer(module, policy)
 
     def _config(self, module: str, name: str, entries: Entries, section: str) -> tuple[Any, list[str]]:
         build = builders.Builder(entries, f"resilience4j.{SPELLED.get(module, module)}.{section}.{name}")

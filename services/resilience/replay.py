@@ -81,6 +81,7 @@ class BreakerReplica:
         self._breaker.events.subscribe(self._hear)
 
     def look(self) -> dict[str, Any]:
+        """As Replica."""
         metrics = self._breaker.metrics
         return {
             "state": self._breaker.state.value,
@@ -94,6 +95,7 @@ class BreakerReplica:
         }
 
     def step(self, operation: Sequence[Any]) -> dict[str, Any]:
+        """As Replica."""
         self._heard = []
         result = self._perform(str(operation[0]), operation[1:])
         seen = self.look()
@@ -194,6 +196,7 @@ class RateLimiterReplica:
         self._limiter.events.subscribe(self._hear)
 
     def look(self) -> dict[str, Any]:
+        """As Replica."""
         metrics = self._limiter.metrics
         return {
             "availablePermissions": metrics.available_permissions,
@@ -202,6 +205,7 @@ class RateLimiterReplica:
         }
 
     def step(self, operation: Sequence[Any]) -> dict[str, Any]:
+        """As Replica."""
         self._heard = []
         result = self._perform(operation)
         seen = self.look()

@@ -2,7 +2,7 @@
 When the other side says how long to wait: the Retry-After header, and exceptions that carry its meaning.
 
 An exception (or a bad result) with an attribute `retry_after_s`, in seconds, is honoured by a retry whose
-`honourRetryAfter` is on. Refusals of a circuit breaker have it too.
+`honourRetryAfter` is on. Refusals of a circuit breaker have it too. Ours; of Resilience4j's neighbours Feign alone reads the header.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def retryable(
     to be retried, the recovery method of the nearest class answers: of `recover_with`, else those marked with
     `recover` in the class of the method. `not_recoverable` exceptions are raised all the same. Without any recovery
     method the exception is raised; with some, but none that fits, ExhaustedRetry. The `Retry` is the function's
-    attribute `retry`.
+    attribute `retry`. Raises TypeError where a plain function's recovery is async.
     """
     matters = _Classifier(retry_for, no_retry_for)
     interval = (backoff or Backoff()).interval(random_share)

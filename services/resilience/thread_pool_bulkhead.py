@@ -10,15 +10,12 @@ A place is taken until the work really ends, whoever has stopped waiting for it.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import inspect
 import os
 import queue
 import threading
 import weakref
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from services.resilience.clock import NS_PER_MS, Clock, SystemClock, Timer
@@ -26,58 +23,19 @@ from services.resilience.errors import BulkheadFull
 from services.resilience.events import EventLog
 from services.resilience.locks import fork_safe_lock
 from services.resilience.pool_admission import Admission, Inbox, Offer, Place
-from services.resilience.validation import Checks
+from services.resilience.pool_callers import Turn, Work
+from services.resilience.pool_config import PoolMetrics, ThreadPoolBulkheadConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from concurrent.futures import Future
+
+__all__ = ["EVENT_TYPES", "PoolMetrics", "ThreadPoolBulkhead", "ThreadPoolBulkheadConfig"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 EVENT_TYPES = ("CALL_PERMITTED", "CALL_REJECTED", "CALL_FINISHED")
-
-
-def _processors() -> int:
-    return os.cpu_count() or 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadPoolBulkheadConfig:
-    """Options of one pool; by default as many threads as processors, one fewer of them kept, and a queue of 100.
-
-    `queue_capacity` 0 means that a call starts at once or is refused. Raises ConfigError for values out of bounds.
-    """
-
-    max_thread_pool_size: int = field(default_factory=_processors)
-    core_thread_pool_size: int = field(default_factory=lambda: max(_processors() - 1, 1))
-    queue_capacity: int = 100
-    keep_alive_duration_ms: int = 20
-    event_consumer_buffer_size: int = 100
-    enabled: bool = True
-
-    def __post_init__(self) -> None:
-        checks = Checks()
-        checks.at_least("maxThreadPoolSize", self.max_thread_pool_size, 1)
-        checks.at_least("coreThreadPoolSize", self.core_thread_pool_size, 1)
-        if self.max_thread_pool_size >= 1:
-            checks.at_most("coreThreadPoolSize", self.core_thread_pool_size, self.max_thread_pool_size)
-        checks.at_least("queueCapacity", self.queue_capacity, 0)
-        checks.at_least("keepAliveDuration", self.keep_alive_duration_ms, 0, "ms")
-        checks.at_least("eventConsumerBufferSize", self.event_consumer_buffer_size, 1)
-        checks.finish()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolMetrics:
-    """A pool at one moment, under the names of the gauges; a coroutine in its place counts as a thread."""
-
-    queue_depth: int
-    queue_capacity: int
-    thread_pool_size: int
-    core_thread_pool_size: int
-    max_thread_pool_size: int
-    active_thread_count: int
-    available_thread_count: int
 
 
 class ThreadPoolBulkhead:
@@ -123,13 +81,13 @@ class ThreadPoolBulkhead:
 
         Cancelling the future works while it waits in the queue; its place there is free when its turn has come.
         """
-        return self._submit(_Work(self, functools.partial(fn, *args, **kwargs)))
+        return self._submit(Work(self, functools.partial(fn, *args, **kwargs)))
 
     def call_sync(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run fn(...) in a thread of the pool and wait for it. Raises BulkheadFull, or what fn raises."""
         if not self.config.enabled:
             return fn(*args, **kwargs)
-        work = _Work(self, functools.partial(fn, *args, **kwargs))
+        work = Work(self, functools.partial(fn, *args, **kwargs))
         future = self._submit(work)
         try:
             result: T = future.result()
@@ -152,7 +110,7 @@ class ThreadPoolBulkhead:
             return await (self._in_place(fn, *args, **kwargs) if self.config.enabled else fn(*args, **kwargs))
         if not self.config.enabled:
             return fn(*args, **kwargs)
-        work = _Work(self, functools.partial(fn, *args, **kwargs), awaits=True)
+        work = Work(self, functools.partial(fn, *args, **kwargs), awaits=True)
         future = self._submit(work)
         try:
             answer = await asyncio.wrap_future(future)
@@ -177,12 +135,12 @@ class ThreadPoolBulkhead:
 
     # -- places ------------------------------------------------------------------------------------------------
 
-    def _submit(self, work: _Work) -> Future[Any]:
+    def _submit(self, work: Work) -> Future[Any]:
         if self._admit(work):
             self._start(work)
         return work.future
 
-    def _admit(self, caller: _Work | _Turn) -> bool:
+    def _admit(self, caller: Work | Turn) -> bool:
         """Whether the caller may start; else it is in the queue. Raises BulkheadFull."""
         with self._lock:
             now_ns = self.clock.now_ns()
@@ -195,7 +153,7 @@ class ThreadPoolBulkhead:
             raise BulkheadFull(self.name)
         return offer is Offer.STARTS
 
-    def _start(self, caller: _Work | _Turn | None) -> None:
+    def _start(self, caller: Work | Turn | None) -> None:
         """Start a caller that has been given a place; if that cannot be, the place goes to the next in the queue."""
         while caller is not None:
             try:
@@ -208,7 +166,7 @@ class ThreadPoolBulkhead:
         """A call has left its place, told as `kind`: the next in the queue starts there."""
         self._start(self._next(place, kind))
 
-    def _next(self, place: Place | None, kind: str | None = None) -> _Work | _Turn | None:
+    def _next(self, place: Place | None, kind: str | None = None) -> Work | Turn | None:
         assert place is not None
         with self._lock:
             now_ns = self.clock.now_ns()
@@ -218,10 +176,10 @@ class ThreadPoolBulkhead:
             if caller is None:
                 self._rest(place)
         self.events.deliver()
-        return cast("_Work | _Turn | None", caller)
+        return cast("Work | Turn | None", caller)
 
     async def _in_place(self, fn: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        turn = _Turn()
+        turn = Turn()
         if not self._admit(turn):
             try:
                 await turn.arrived.wait()
@@ -237,7 +195,7 @@ class ThreadPoolBulkhead:
         finally:
             self.leave(turn.place)
 
-    def _give_up(self, work: _Work) -> None:
+    def _give_up(self, work: Work) -> None:
         """Nobody waits for the work any more: if it has not been started, it will not be."""
         if work.future.cancel() or work.future.cancelled():
             with self._lock:
@@ -293,94 +251,6 @@ class ThreadPoolBulkhead:
         self._reaper = None
 
 
-class _Work:
-    """A function that is to run in a thread, and the future of its answer.
-
-    With `awaits`, an answer that is itself to be awaited holds the place (`is_held`) for whoever waits for the future.
-    """
-
-    __slots__ = ("_abandoned", "_awaits", "_context", "_fn", "_handing", "_pool", "future", "is_held", "place")
-
-    def __init__(self, pool: ThreadPoolBulkhead, fn: Callable[[], Any], *, awaits: bool = False) -> None:
-        self.is_held = False
-        self._abandoned = False
-        self._awaits = awaits
-        self._handing = threading.Lock()
-        self.place: Place | None = None
-        self.future: Future[Any] = Future()
-        self._pool = pool
-        self._fn = fn
-        self._context = contextvars.copy_context()
-
-    def start(self) -> None:
-        """Hand the function to the thread of the place. Raises RuntimeError if there is no thread to be had."""
-        assert self.place is not None
-        self._pool.inbox_of(self.place).put(self.run)
-
-    def run(self) -> None:
-        """In the thread: run the function, leave the place, and then tell the answer."""
-        pool, place, future = self._pool, self.place, self.future
-        if not future.set_running_or_notify_cancel():
-            pool.leave(place, None)
-            return
-        pool.events.publish("CALL_PERMITTED")
-        try:
-            answer = self._context.run(self._fn)
-        except BaseException as error:  # whatever it is belongs to whoever waits for the future
-            pool.leave(place)
-            future.set_exception(error)
-            del self, future  # the exception's traceback leads here: no cycle
-        else:
-            if self._awaits and inspect.isawaitable(answer) and self._hold(answer):
-                return
-            pool.leave(place)
-            future.set_result(answer)
-
-    def abandon(self) -> bool:
-        """Nobody waits for the answer any more. True if it holds the place, which is then to be left."""
-        with self._handing:
-            self._abandoned = True
-            if self.is_held:
-                _close(self.future.result())
-            return self.is_held
-
-    def _hold(self, answer: Any) -> bool:
-        with self._handing:
-            self.is_held = not self._abandoned
-            if not self.is_held:
-                _close(answer)
-            else:
-                # Told under the lock: who abandons what is held finds the answer there.
-                self.future.set_result(answer)
-            return self.is_held
-
-    def fail(self, error: RuntimeError) -> bool:
-        """It could not be started: tell so to who waits. True: the place is free."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
-        return True
-
-
-class _Turn:
-    """A coroutine's turn: `arrived` is set on its own event loop when it has a place."""
-
-    __slots__ = ("_gone", "_loop", "arrived", "place")
-
-    def __init__(self) -> None:
-        self.place: Place | None = None
-        self.arrived = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._gone = threading.Lock()
-
-    def start(self) -> None:
-        """Wake the coroutine. Raises RuntimeError if its loop is closed."""
-        self._loop.call_soon_threadsafe(self.arrived.set)
-
-    def fail(self, _error: RuntimeError | None = None) -> bool:
-        """Nobody will use the place. True to the first who says so, and who has to free it."""
-        return self._gone.acquire(blocking=False)
-
-
 def _serve(inbox: Inbox) -> None:
     while (work := inbox.get()) is not None:
         work()
@@ -394,11 +264,6 @@ def _end_all(inboxes: set[Inbox]) -> None:
 
 def _is_async(fn: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
-
-
-def _close(answer: Any) -> None:
-    if inspect.iscoroutine(answer):
-        answer.close()  # or Python complains that it was never awaited
 
 
 _pools: weakref.WeakSet[ThreadPoolBulkhead] = weakref.WeakSet()

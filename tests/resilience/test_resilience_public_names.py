@@ -13,16 +13,49 @@ from pathlib import Path
 import pytest
 
 import services.resilience as library
-from services.resilience import asgi, event_stream, keys, lint, spring_file, spring_health
+from services.resilience import (
+    asgi,
+    deadline,
+    event_stream,
+    feign,
+    hystrix,
+    hystrix_breaker,
+    hystrix_config,
+    hystrix_errors,
+    hystrix_execution,
+    intervals,
+    keys,
+    lint,
+    otel,
+    pool_config,
+    replay,
+    retry_after,
+    spring_file,
+    spring_health,
+    spring_retry,
+)
 
-MORE = {
-    "asgi": (asgi, ("actuator_app", "ActuatorApp", "Report", "Switches", "Protections")),
-    "event_stream": (event_stream, ("EventStreams", "Reader")),
-    "lint": (lint, ("lint", "Finding")),
-    "spring_file": (spring_file, ("read", "Line", "SpringFile")),
-    "spring_health": (spring_health, ("health", "aggregated", "breaker_health", "limiter_health")),
-}
-"""Public names that live in a module of their own, because not every service needs them."""
+MORE = (
+    asgi,
+    deadline,
+    event_stream,
+    feign,
+    hystrix,
+    hystrix_breaker,
+    hystrix_config,
+    hystrix_errors,
+    hystrix_execution,
+    intervals,
+    lint,
+    otel,
+    pool_config,
+    replay,
+    retry_after,
+    spring_file,
+    spring_health,
+    spring_retry,
+)
+"""Modules whose public names are for whoever needs them, and not in the package's own list."""
 
 UNIT = re.compile(r"_(ns|us|ms|s)$")
 SPAN = re.compile(r"(^|_)(wait|timeout|duration|interval|delay|span|ttl|age|until|after|within|elapsed|late)(_|$)")
@@ -35,9 +68,10 @@ def public():
     """(label, object) of every public class and function."""
     for name in library.__all__:
         yield name, getattr(library, name)
-    for prefix, (module, names) in MORE.items():
-        for name in names:
-            yield f"{prefix}.{name}", getattr(module, name)
+    for module in MORE:
+        for name, found in vars(module).items():
+            if not name.startswith("_") and getattr(found, "__module__", None) == module.__name__:
+                yield f"{module.__name__.rpartition('.')[2]}.{name}", found
 
 
 OBJECTS = {label: found for label, found in public() if inspect.isclass(found) or inspect.isfunction(found)}
