@@ -77,7 +77,7 @@ def _documents(path: Path, problems: list[Problem]) -> list[list[Line]]:
         import yaml
     except ImportError as error:
         message = "cannot be read without PyYAML"
-        raise ConfigError([Problem(key=str(path), message=message, hint="pip install pyyaml, or the extra resilience-yaml")]) from error
+        raise ConfigError([Problem(key=str(path), message=message, hint="pip install pyyaml")]) from error
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
