@@ -22,7 +22,7 @@ RESULTS = pytest.StashKey[list[Any]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness", "chaos scenarios (harness)")
     group.addoption(
-        "--harness-backend", default="processes", choices=("processes",), help="what the system is started on"
+        "--harness-backend", default="processes", choices=("processes", "compose"), help="what the system is started on"
     )
     group.addoption("--harness-reports", default="reports", metavar="DIR", help="where runs are kept (reports)")
     group.addoption("--harness-seed", type=int, default=None, metavar="N", help="instead of each scenario's own seed")

@@ -211,7 +211,7 @@ def live_system(
         raise InputError(f"with_ names no service of the system: {', '.join(unknown)}")
     setting = Setting(
         name=label, system=described, environment=environment, seed=seed if options.seed is None else options.seed,
-        run_id=run_id, run_dir=(options.reports / run_id).resolve(),
+        run_id=run_id, run_dir=(options.reports / run_id).resolve(), backend=options.backend,
     )  # fmt: skip
     with Session(setting, view=view or Silent(), clock=SystemClock(), sources=frozenset({"bulkhead"})) as session:
         yield LiveSystem(session, file, options, with_ or {})

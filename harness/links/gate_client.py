@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import HarnessError
@@ -14,6 +16,23 @@ from harness.errors import HarnessError
 
 class GateError(HarnessError):
     """The gate did not do what it was asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReading:
+    """
+    The gate's monotonic clock minus ours, and by how much that may be wrong: half of the time the question took.
+
+    The same clock on both sides shows as an offset within the doubt.
+    """
+
+    offset_ns: int
+    doubt_ns: int
+
+    @property
+    def shift_ns(self) -> int:
+        """What the gate's stamps have to be put back by; 0 when the two may well be the same clock."""
+        return self.offset_ns if abs(self.offset_ns) > self.doubt_ns else 0
 
 
 class GateClient:
@@ -36,6 +55,18 @@ class GateClient:
     def status(self) -> dict[str, Any]:
         """{links: {name: {connections, connections_open, exchanges, in_flight, faults}}, rows_lost, spool_error}."""
         return self._ask({"op": "status"})
+
+    def clock(self, tries: int = 15) -> ClockReading:
+        """How the gate's clock stands to ours, by the quickest of some questions."""
+        return min((self._clock_once() for _ in range(tries)), key=lambda reading: reading.doubt_ns)
+
+    def _clock_once(self) -> ClockReading:
+        asked_ns = time.monotonic_ns()
+        theirs_ns = int(self._ask({"op": "clock"})["t_ns"])
+        answered_ns = time.monotonic_ns()
+        return ClockReading(
+            offset_ns=theirs_ns - (asked_ns + answered_ns) // 2, doubt_ns=(answered_ns - asked_ns + 1) // 2
+        )
 
     def stop(self) -> None:
         """Ask the gate to end; it writes its last rows and exits."""

@@ -74,7 +74,7 @@ def run_plan(
     run_dir = (options.reports / run_id).resolve()
     setting = Setting(
         name=plan.scenario.name, system=plan.system, environment=plan.environment, seed=plan.seed,
-        run_id=run_id, run_dir=run_dir,
+        run_id=run_id, run_dir=run_dir, backend=options.backend,
     )  # fmt: skip
     sources = frozenset({"bulkhead"} if any(e.promise.check == "bulkhead" for e in plan.scenario.expect) else ())
     planned = PlannedLoad(load=plan.load, profile=plan.profile, duration_s=plan.duration_s)

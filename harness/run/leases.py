@@ -26,6 +26,7 @@ from harness.errors import SetUpError
 from harness.topology.tree import Identity, identity_of
 
 FILE_NAME = "leases.jsonl"
+CONTAINERS = "containers"  # kind of the lease on everything of a run that an engine holds
 END_LIMIT_S = 5.0
 
 
@@ -63,9 +64,12 @@ class Leases:
         except OSError as error:
             raise _unwritten(self.path, error) from error
 
-    def lease(self, kind: str, subject: str, undo_text: str) -> Lease:
-        """Write down that something is about to be done, and how it is undone; returns once that is on the disk."""
-        return self._intend({"kind": kind, "subject": subject, "undo": secrets.text(undo_text)})
+    def lease(self, kind: str, subject: str, undo_text: str, **facts: str) -> Lease:
+        """
+        Write down that something is about to be done, and how it is undone; returns once that is on the disk.
+        facts: what whoever undoes it has to know besides.
+        """
+        return self._intend({"kind": kind, "subject": subject, "undo": secrets.text(undo_text), **facts})
 
     def spawn(
         self,
@@ -176,6 +180,25 @@ def started(path: Path) -> list[Identity]:
         except (ValueError, KeyError, TypeError):
             continue
     return list(found.values())
+
+
+def engines(path: Path) -> list[str]:
+    """Places of the container engines that a run asked for containers and that were not yet seen empty of them."""
+    found: dict[int, str] = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    for text in lines:
+        try:
+            line = json.loads(text)
+            if line["what"] == "intent" and line["kind"] == CONTAINERS:
+                found[line["lease"]] = str(line["engine"])
+            elif line["what"] == "undone":
+                found.pop(line["lease"], None)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return list(dict.fromkeys(found.values()))
 
 
 def _unwritten(path: Path, error: OSError) -> SetUpError:

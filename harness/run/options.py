@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BACKENDS = ("processes",)
+BACKENDS = ("processes", "compose")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ class Recorder:
             facts, self._facts = self._facts, {}
         for table, values in queue:
             batches[table].append(values)
-        for path in sorted(self.spool_dir.glob("*.jsonl")):
+        for path in sorted(self.spool_dir.rglob("*.jsonl")):
             for table, values in self._spools.setdefault(path, SpoolReader(path)).rows():
                 batches[table].append(values)
         if facts:

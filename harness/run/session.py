@@ -52,6 +52,7 @@ class Setting:
     seed: int
     run_id: str
     run_dir: Path
+    backend: str = "processes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +123,27 @@ class Session:
         facts = run_facts(setting.run_id, setting.system, setting.seed, clock)
         self.recorder.put(facts)
         self.recorder.emit("run.started", setting.run_id, {})
-        self.rig: Backend = Rig(
-            setting.system, setting.environment, setting.seed, setting.run_dir,
-            spawn=self.leases.spawn, emit=self.recorder.emit, clock=clock,
-        )  # fmt: skip
+        self.rig = self._backend()
         self._undo.callback(self._take_down, self._watchdog.check)  # unwatched to the end is no finished run
         self._undo.callback(self._take_down, self.rig.down)
         self.rig.up(self._view.say, meanwhile=self._prepare_planned)
         self.recorder.put({"versions": {**facts["versions"], **self.rig.versions}})
         self._observe(facts["wall_anchor"])
+
+    def _backend(self) -> Backend:
+        """What runs the system, by the name a person chose."""
+        setting, spawn, emit = self.setting, self.leases.spawn, self.recorder.emit
+        if setting.backend == "compose":
+            from harness.run.compose_rig import ComposeRig
+
+            return ComposeRig(
+                setting.system, setting.environment, setting.seed, setting.run_id, setting.run_dir,
+                spawn=spawn, leases=self.leases, emit=emit, clock=self._clock, put=self.recorder.put,
+            )  # fmt: skip
+        return Rig(
+            setting.system, setting.environment, setting.seed, setting.run_dir,
+            spawn=spawn, emit=emit, clock=self._clock,
+        )  # fmt: skip
 
     def _observe(self, anchor: Mapping[str, int]) -> None:
         machine = MachineObserver(self.rig.looks, self.recorder.add, self._clock, proxies_cpu_s=self.rig.proxies_cpu_s)

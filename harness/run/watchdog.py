@@ -5,7 +5,7 @@ It is started before anything else and ended after everything else. Its standard
 input is a pipe from the runner: when that closes without the word `done`, or
 the runner is no longer its parent, it kills every process of the run. Killing
 is the whole undo: toxics, gate faults and paused services go with their
-processes. `python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY...`
+processes. Of a run in containers it removes what bears the run's label. `python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY...`
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from harness.children import RUN_VARIABLE
 from harness.errors import HarnessError, SetUpError
 from harness.run import registry
-from harness.run.leases import FILE_NAME, started
+from harness.run.leases import FILE_NAME, engines, started
 from harness.secrets import private_opener
 from harness.topology.tree import Identity, identity_of, kill_until_gone, lineage, tagged
 
@@ -54,7 +54,8 @@ def undo(
     also: tuple[Identity, ...] = (),
 ) -> Undone:
     """
-    End every process of a run: who carries its tag, who is in its leases, and everybody below them.
+    End every process of a run: who carries its tag, who is in its leases, and everybody below them. Then remove its
+    containers, networks and volumes from every engine that its leases name.
 
     A pid that belongs to somebody else by now is left alone. Never ends this process or its ancestors.
     """
@@ -63,7 +64,27 @@ def undo(
     ended, left = kill_until_gone(
         lambda: tagged(RUN_VARIABLE, run_id, leased=leased, spare=spare), limit_s=limit_s, quiet_s=quiet_s
     )
-    return Undone(ended=tuple(ended.values()), left=tuple(left))
+    removed, kept = _remove_containers(run_id, run_dir, limit_s, quiet_s)
+    return Undone(ended=(*ended.values(), *removed), left=(*left, *kept))
+
+
+def _remove_containers(run_id: str, run_dir: Path, limit_s: float, quiet_s: float) -> tuple[list[str], list[str]]:
+    """What was removed from the engines that the run's leases name, and what would not go."""
+    removed: list[str] = []
+    left: list[str] = []
+    for place in engines(run_dir / FILE_NAME):
+        from harness.engine.connect import connect  # a second's import, for runs in containers alone
+        from harness.engine.removal import remove_run
+
+        try:
+            engine = connect(place=place)
+            gone, kept = remove_run(engine, run_id, limit_s=limit_s, quiet_s=quiet_s)
+        except HarnessError as error:
+            left.append(f"containers of {run_id}: {error}")
+            continue
+        removed += gone
+        left += kept
+    return removed, left
 
 
 class Watchdog:

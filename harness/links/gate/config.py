@@ -5,7 +5,8 @@ What the gate is told at its start: one JSON file, written by the runner.
      "links": [{"name": "order->payment", "listen": ["127.0.1.1", 8001], "upstream": ["127.0.0.1", 9101],
                 "protocol": "auto"}]}
 
-`upstream` is the next hop, the link's Toxiproxy. With `lifeline` the gate ends when its standard input does.
+`upstream` is the next hop, the link's Toxiproxy. With `lifeline` the gate ends when its standard input does. With
+`enclosed` it sits in a container, and the control's address is in a network that no other container joins.
 """
 
 from __future__ import annotations
@@ -40,18 +41,30 @@ class GateConfig:
     spool: Path
     links: tuple[GateLink, ...]
     lifeline: bool = False
+    enclosed: bool = False
 
 
 def write_config(
-    path: Path, *, token: str, control: Address, spool: Path, links: Sequence[LinkSpec], lifeline: bool = True
+    path: Path,
+    *,
+    token: str,
+    control: Address,
+    spool: Path,
+    links: Sequence[LinkSpec],
+    lifeline: bool = True,
+    enclosed: bool = False,
 ) -> None:
     """Write the file for these links; readable by its owner alone, because it holds the token."""
     entries = [
         {"name": link.name, "listen": link.listen, "upstream": link.proxy, "protocol": link.protocol} for link in links
     ]
     text = json.dumps(
-        {"token": token, "control": control, "spool": str(spool), "lifeline": lifeline, "links": entries}, indent=1
-    )
+        {
+            "token": token, "control": control, "spool": str(spool), "lifeline": lifeline, "enclosed": enclosed,
+            "links": entries,
+        },
+        indent=1,
+    )  # fmt: skip
     with open(path, "w", encoding="utf-8", opener=private_opener) as file:
         file.write(text)
 
@@ -67,12 +80,13 @@ def read_config(path: Path) -> GateConfig:
             spool=Path(data["spool"]),
             links=links,
             lifeline=bool(data.get("lifeline", False)),
+            enclosed=bool(data.get("enclosed", False)),
         )
     except OSError as error:
         raise SetUpError(f"cannot read the gate's configuration {path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise SetUpError(f"{path} is no configuration of the gate: {type(error).__name__}: {error}") from error
-    if not is_loopback(config.control):
+    if not is_loopback(config.control) and not config.enclosed:
         host, port = config.control
         raise SetUpError(
             f"{path}: control is {host}:{port}, which others could reach", hint="a loopback address, such as 127.0.0.1"

@@ -2,7 +2,7 @@
 How the runner talks to the gate: TCP on loopback, one JSON object a line.
 
 The first line is {"token": ...}; a wrong one closes the connection without a word. Then each of
-`fault.on` (name, link, spec), `fault.off` (name, link), `status` and `stop` is answered by one line,
+`fault.on` (name, link, spec), `fault.off` (name, link), `status`, `clock` and `stop` is answered by one line,
 {"ok": true, ...} or {"ok": false, "error": ...}. Answers to fault.on and fault.off carry `t_ns`, the instant it held.
 """
 
@@ -44,6 +44,7 @@ class ControlServer:
             "fault.on": self._fault_on,
             "fault.off": self._fault_off,
             "status": lambda _: self._gate.status(),
+            "clock": lambda _: {"t_ns": time.monotonic_ns()},
             "stop": self._stop,
         }
 
