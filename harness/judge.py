@@ -26,7 +26,7 @@ from harness.scenario.promises import Breaker, Promise
 from harness.verdict import CheckResult, Receipt, RunVerdict, Verdict, worst
 
 _WHOLE_RUN = ("journal", "load", "steady_state")  # receipts that every check rests on
-_STANDS = "effects"  # a lost or doubled effect is a fact, whatever else is missing
+_STANDS = ("effects", "consistency")  # a lost or doubled effect is a fact, whatever else is missing
 _LONGEST_WAY = 20  # exchanges shown of one request
 
 
@@ -80,7 +80,7 @@ def _answer(promise: Promise, evidence: Evidence) -> CheckResult:
     missing = _missing(promise, evidence)
     if not missing or result.verdict is Verdict.INCONCLUSIVE:
         return result
-    if promise.check == _STANDS and result.verdict is Verdict.FAIL:
+    if promise.check in _STANDS and result.verdict is Verdict.FAIL:
         return result
     reason = f"not earned: {missing[0]} (otherwise {result.verdict.value}: {result.reason})"
     return replace(result, verdict=Verdict.INCONCLUSIVE, reason=reason, thin=False)

@@ -24,7 +24,7 @@ _IN_SPAN = "requests WHERE name = ? AND intended_ns >= ? AND intended_ns < ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Effects:
+class Found:
     """Business keys by what became of their effect."""
 
     asked: set[str]
@@ -44,12 +44,12 @@ def judge(promise: Effects, evidence: Evidence) -> CheckResult:
         known_names = ", ".join(known.name for known in evidence.system.ledgers) or "none"
         reason = f"the system declares no ledger {promise.ledger!r} (it has: {known_names})"
         return inconclusive(promise, title=title, reason=reason, window=window.name)
-    entries = _entries(evidence, ledger)
+    entries = entries_of(evidence, ledger)
     if isinstance(entries, str):
         return inconclusive(promise, title=title, reason=entries, bound=_bound(promise), window=window.name)
-    if stale := _held_before(evidence, ledger):
+    if stale := held_before(evidence, ledger):
         return inconclusive(promise, title=title, reason=stale, bound=_bound(promise), window=window.name)
-    found = _effects(evidence, ledger, window, entries)
+    found = effects_of(evidence, ledger, window, entries)
     answers = Answers()
     for word, count, allowed in (
         ("lost", len(found.lost), promise.lost),
@@ -75,7 +75,7 @@ def judge(promise: Effects, evidence: Evidence) -> CheckResult:
     )
 
 
-def _entries(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
+def entries_of(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
     """The business key of every entry, or why they are not known."""
     for _, subject, data in evidence.record.events_of("ledger.unread"):
         if subject == ledger.name:
@@ -93,7 +93,7 @@ def _entries(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
     return keys
 
 
-def _held_before(evidence: Evidence, ledger: Ledger) -> str | None:
+def held_before(evidence: Evidence, ledger: Ledger) -> str | None:
     """Why the ledger tells nothing of this run: it held the run's keys before anybody asked for them."""
     looks = [data for _, subject, data in evidence.record.events_of("ledger.before") if subject == ledger.name]
     keys = {str(key) for data in looks for key in data.get("keys") or ()}
@@ -105,7 +105,7 @@ def _held_before(evidence: Evidence, ledger: Ledger) -> str | None:
     )
 
 
-def _effects(evidence: Evidence, ledger: Ledger, window: Window, entries: list[str | None]) -> _Effects:
+def effects_of(evidence: Evidence, ledger: Ledger, window: Window, entries: list[str | None]) -> Found:
     present = set(entries)
     asked: list[str] = []
     refused: set[str] = set()
@@ -122,7 +122,7 @@ def _effects(evidence: Evidence, ledger: Ledger, window: Window, entries: list[s
     if strangers:
         strangers -= set(_keys(evidence, ledger, "requests WHERE name = ?"))
     times = Counter(entries) if len(present) < len(entries) else {}
-    return _Effects(
+    return Found(
         asked=inside,
         acknowledged=acknowledged,
         lost=sorted(acknowledged - present),
@@ -137,7 +137,7 @@ def _keys(evidence: Evidence, ledger: Ledger, source: str, *span: int) -> list[s
     return list(chain.from_iterable(texts(evidence.reader, "business_key", source, (ledger.asked_by, *span))))
 
 
-def _rows(found: _Effects) -> tuple[dict[str, Any], ...]:
+def _rows(found: Found) -> tuple[dict[str, Any], ...]:
     rows = [{"key": key, "what": "lost", "times": 0} for key in found.lost]
     rows += [{"key": key, "what": "duplicated", "times": times} for key, times in sorted(found.duplicated.items())]
     rows += [{"key": key, "what": "phantom", "times": 1} for key in found.phantom]

@@ -8,8 +8,10 @@ from harness.faults.base import Fault
 from harness.faults.delay import Delay
 from harness.faults.down import Down
 from harness.faults.kill import Kill
+from harness.faults.lag import Lag
 from harness.faults.latency import Latency
 from harness.faults.limit_data import LimitData
+from harness.faults.partition import Partition
 from harness.faults.pause import Pause
 from harness.faults.request import Request
 from harness.faults.reset_peer import ResetPeer
@@ -28,5 +30,6 @@ FAULTS: dict[str, type[Fault]] = {
         Status, Delay, Abort,
         Kill, Stop, Pause, Restart,
         Request,
+        Partition, Lag,
     )
 }  # fmt: skip

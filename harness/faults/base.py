@@ -36,6 +36,14 @@ class World(Protocol):
     def kill(self, service: str) -> None:
         """SIGKILL the whole process tree of a service."""
 
+    def kill_only(self, service: str, program: str) -> None:
+        """SIGKILL the topmost process of a service that runs this program, and none of its children."""
+
+    def isolate(self, service: str, name: str, silent: bool) -> None:
+        """Let nothing cross any link to or from a service: swallowed when silent, else refused."""
+
+    def reconnect(self, service: str, name: str, silent: bool) -> None: ...
+
     def stop(self, service: str) -> None:
         """SIGTERM, then SIGKILL after the service's grace time."""
 

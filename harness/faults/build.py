@@ -19,8 +19,10 @@ from harness.faults.base import Fault
 from harness.faults.delay import Delay
 from harness.faults.down import Down
 from harness.faults.kill import Kill
+from harness.faults.lag import Lag
 from harness.faults.latency import Latency
 from harness.faults.limit_data import LimitData
+from harness.faults.partition import Partition
 from harness.faults.pause import Pause
 from harness.faults.request import Request
 from harness.faults.reset_peer import ResetPeer
@@ -158,9 +160,19 @@ def abort(
     return _made(Abort, link=link, methods=methods, path=path, first=first, every=every, share=share)
 
 
-def kill(service: str) -> Kill:
-    """Kill service without warning."""
-    return _made(Kill, service=service)
+def kill(service: str, *, only: str | None = None) -> Kill:
+    """Kill service without warning; with `only` the topmost process of that program alone."""
+    return _made(Kill, service=service, only=only)
+
+
+def partition(service: str, *, how: str = "silent") -> Partition:
+    """Cut service off from all others."""
+    return _made(Partition, service=service, how=how)
+
+
+def lag(link: str, lag: str | None = None, *, stopped: bool = False) -> Lag:
+    """Let the replica of a replication link fall behind its primary by lag, or further and further."""
+    return _made(Lag, link=link, lag=lag, stopped=stopped)
 
 
 def stop(service: str) -> Stop:

@@ -18,12 +18,20 @@ class Kill(ProcessFault):
     example = "fault: {process: kill, service: user}"
 
     process: Literal["kill"] = Field("kill", description="what is done to the process")
+    only: str | None = Field(
+        None,
+        description="program of which the topmost process alone is killed, its children not: postmaster, nginx",
+        min_length=1,
+    )
 
     def inject(self, world: World, name: str) -> None:  # noqa: ARG002  # a service is named by itself
-        world.kill(self.service)
+        if self.only is not None:
+            world.kill_only(self.service, self.only)
+        else:
+            world.kill(self.service)
 
     def heal(self, world: World, name: str) -> None:  # noqa: ARG002
         world.start(self.service)
 
     def describe(self) -> str:
-        return f"{self.service} is killed"
+        return f"{self.only} of {self.service} is killed" if self.only else f"{self.service} is killed"

@@ -10,7 +10,9 @@ from harness.receipts.journal import judge_journal
 from harness.receipts.load import judge_load
 from harness.receipts.observer import judge_observers
 from harness.receipts.operator import judge_request
+from harness.receipts.partition import judge_partition
 from harness.receipts.process import judge_process
+from harness.receipts.replication import judge_lag
 from harness.receipts.steady_state import judge_steady_state
 from harness.scenario.model import Scenario
 from harness.verdict import Receipt
@@ -21,6 +23,8 @@ JUDGES = {  # by the family of the fault
     "http": judge_fault,
     "process": judge_process,
     "operator": judge_request,
+    "network": judge_partition,
+    "replication": judge_lag,
 }
 
 

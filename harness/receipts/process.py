@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from harness.clock import NS_PER_S
+from harness.faults.kill import Kill
 from harness.receipts.base import FOREVER_NS, FaultCalls, FaultSpan, Record
 from harness.receipts.fault import call_zone, receipt_of
 from harness.units import show_duration
@@ -27,6 +28,8 @@ def judge_process(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan
         return receipt_of(calls, "NO EFFECT", f"it could not be injected or healed: {calls.failed}"), None
     if calls.injecting_ns is None or calls.injected_ns is None:
         return receipt_of(calls, "NO EVIDENCE", "the run ended before it was injected"), None
+    if isinstance(calls.fault, Kill) and calls.fault.only is not None:
+        return _judge_one(record, calls, calls.fault.only)
     paused = calls.fault.kind == "pause"
     away = _first(record, calls, ("service.paused",) if paused else ENDED, calls.injecting_ns)
     if away is None or away[0] > calls.injected_ns + _BY_THE_CALL_NS:
@@ -42,6 +45,19 @@ def judge_process(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan
     if trouble:
         return receipt_of(calls, "UNCLEAR", trouble, numbers), span
     return receipt_of(calls, "APPLIED", _said(record, away, back, numbers), numbers), span
+
+
+def _judge_one(record: Record, calls: FaultCalls, program: str) -> tuple[Receipt, FaultSpan | None]:
+    """A single process of the service: the runner itself saw it gone. How long it stayed away is not known."""
+    assert calls.injecting_ns is not None
+    gone = _first(record, calls, ("service.process_killed",), calls.injecting_ns)
+    if gone is None or gone[0] > (calls.injected_ns or 0) + _BY_THE_CALL_NS:
+        return receipt_of(
+            calls, "NO EVIDENCE", f"no event says that {program} of {calls.fault.target} was killed"
+        ), None
+    span = FaultSpan(start=(calls.injecting_ns, gone[0]), end=call_zone(record, calls)[1], how="by process")
+    text = f"pid {gone[2].get('killed_pid')} was killed, the rest of {calls.fault.target} was not"
+    return receipt_of(calls, "APPLIED", text, {"pid": gone[2].get("killed_pid")}), span
 
 
 Happened = tuple[int, str, dict[str, Any]]

@@ -21,6 +21,7 @@ from harness.load.client import LoadChild, load_config
 from harness.observe.actuator import ActuatorObserver
 from harness.observe.ledger import look_into_ledger, read_ledger
 from harness.observe.machine import MachineObserver
+from harness.observe.replication import ReplicationObserver
 from harness.progress import Progress, View
 from harness.run.backend import Backend
 from harness.run.clean import sweep
@@ -150,6 +151,8 @@ class Session:
         self._undo.callback(machine.stop)
         machine.start()
         for service in self.setting.system.services.values():
+            if service.replication_path is not None:
+                self._observe_replication(service.name, service.replication_path)
             if service.actuator_path is None:
                 continue
             observer = ActuatorObserver(
@@ -165,6 +168,14 @@ class Session:
         self._tally.watch(batches)
         if self._watch is not None:
             self._watch(batches)
+
+    def _observe_replication(self, service: str, path: str) -> None:
+        observer = ReplicationObserver(
+            service, self.rig.service_address(service), path,
+            add=self.recorder.add, emit=self.recorder.emit, clock=self._clock,
+        )  # fmt: skip
+        self._undo.callback(observer.stop)
+        observer.start()
 
     # -- load --------------------------------------------------------------------------------
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 import http.client
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from harness.children import Emit
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError
 from harness.links.base import RequestFaults, Toxics
-from harness.topology.base import CanKill, CanPause, CanStop
+from harness.topology.base import CanKill, CanKillOne, CanPause, CanStop
 
 GATE_FAULT_LIFE_S = 3600.0  # a gate fault that nobody takes back goes inert by itself
 REQUEST_LIMIT_S = 5.0  # longest silence of a service that an operator's request bears
+_STREAMS = ("upstream", "downstream")
 MOST_SAID = 300  # bytes of a refusal that are told
 
 
@@ -30,9 +31,10 @@ class RunWorld:
 
     def __init__(
         self, *, toxiproxy: Toxics, gate: RequestFaults, topology: Hurts,
-        address: Callable[[str], tuple[str, int]], emit: Emit, seed: int, clock: Clock,
+        address: Callable[[str], tuple[str, int]], emit: Emit, seed: int, clock: Clock, links: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        """address: where a service itself listens, past its links."""
+        """address: where a service itself listens, past its links. links: the names of all of them."""
+        self._links = tuple(links)
         self._toxiproxy, self._gate, self._topology = toxiproxy, gate, topology
         self._address, self._emit = address, emit
         self._seed = seed
@@ -62,6 +64,36 @@ class RunWorld:
 
     def kill(self, service: str) -> None:
         self._topology.kill(service)
+
+    def kill_only(self, service: str, program: str) -> None:
+        if not isinstance(self._topology, CanKillOne):
+            raise HarnessError(
+                f"cannot kill {program} of {service} alone: services run here in a way that shows no processes"
+            )
+        self._topology.kill_only(service, program)
+
+    def isolate(self, service: str, name: str, silent: bool) -> None:
+        for link in self._around(service):
+            if silent:
+                for stream in _STREAMS:
+                    self._toxiproxy.add_toxic(link, f"{name}-{stream}", "timeout", stream, 1.0, {"timeout": 0})
+            else:
+                self._toxiproxy.refuse(link)
+
+    def reconnect(self, service: str, name: str, silent: bool) -> None:
+        for link in self._around(service):
+            if silent:
+                for stream in _STREAMS:
+                    self._toxiproxy.remove_toxic(link, f"{name}-{stream}")
+            else:
+                self._toxiproxy.accept(link)
+
+    def _around(self, service: str) -> list[str]:
+        """The links to and from a service."""
+        found = [link for link in self._links if service in link.split("->")]
+        if not found:
+            raise HarnessError(f"{service} has no link that could be cut")
+        return found
 
     def stop(self, service: str) -> None:
         self._topology.stop(service)

@@ -233,6 +233,38 @@ class Effects(Promise):
     phantom: int = Field(0, description="present, but never asked for", ge=0)
 
 
+class Consistency(Promise):
+    check = "consistency"
+    summary = "what clients were promised against what the data says: lost, duplicated, phantom, in doubt, with ids"
+    example = "consistency: {ledger: orders, lost: 0, duplicated: 0, in_doubt_at_most: 5}"
+
+    ledger: str = Field(description="name of a ledger the system declares")
+    lost: int = Field(0, description="acknowledged, but absent", ge=0)
+    duplicated: int = Field(0, description="present more than once", ge=0)
+    phantom: int = Field(0, description="present, but never asked for", ge=0)
+    in_doubt_at_most: int | None = Field(None, description="present, although the client got an error", ge=0)
+
+
+class Failover(Promise):
+    check = "failover"
+    summary = "how long no write was acknowledged, how many were lost, who leads; never two writable nodes"
+    example = "failover: {ledger: orders, from: primary-killed, rto_at_most: 2s, rpo_writes_at_most: 0, primary: pg1}"
+    says = ("rto_at_most", "rpo_at_most", "rpo_writes_at_most", "primary")
+
+    ledger: str = Field(description="name of the ledger whose writes are counted")
+    from_: str | None = Field(None, alias="from", description="name of the fault; absent: the first one")
+    rto_at_most_s: Seconds | None = Field(
+        None,
+        alias="rto_at_most",
+        description="longest time without an acknowledged write, and from the fault until they came again",
+    )
+    rpo_at_most_s: Seconds | None = Field(
+        None, alias="rpo_at_most", description="how far back from the fault the oldest lost acknowledged write may lie"
+    )
+    rpo_writes_at_most: int | None = Field(None, description="most acknowledged writes that may be lost", ge=0)
+    primary: Names = Field((), description="the node, or one of the nodes, that leads in the end")
+
+
 class Slo(Promise):
     check = "slo"
     summary = "objectives the system declares once, with error budget and burn"
@@ -245,6 +277,7 @@ class Slo(Promise):
 PROMISES: dict[str, type[Promise]] = {
     model.check: model
     for model in (
-        Availability, Latency, Slowdown, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Effects, Slo
+        Availability, Latency, Slowdown, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Effects, Consistency,
+        Failover, Slo,
     )
 }  # fmt: skip

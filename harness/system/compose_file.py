@@ -168,6 +168,7 @@ class _Reader:
             stop_grace_s=service.stop_grace_period,
             ready_path=own.ready,
             actuator_path=own.actuator,
+            replication_path=own.replication,
             line=self._document.line(where),
             state=None if own.state is None else StatePlace(of=own.state.of, port=own.state.port, path=own.state.path),
             direct=own.direct,

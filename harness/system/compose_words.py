@@ -136,6 +136,9 @@ class ServiceWords(Words):
 
     ready: str | None = Field(None, pattern=PATH, description="path that answers 200 once the service is ready")
     actuator: str | None = Field(None, pattern=PATH, description="path of its actuator: /actuator")
+    replication: str | None = Field(
+        None, pattern=PATH, description="path where a database node says its role and position: /replication"
+    )
     port: int | None = Field(None, ge=1, le=65535, description="the port others reach it by")
     state: StateWords | None = Field(None, description="where it tells states: {of: instances, port: 8404}")
     direct: tuple[str, ...] = Field((), description="services it reaches past the proxies: no link, no faults, no rows")

@@ -49,6 +49,7 @@ class Service:
     stop_grace_s: float = 10.0
     ready_path: str | None = None  # x-harness: {ready: /actuator/health/readiness}; HTTP 200 there means ready
     actuator_path: str | None = None  # x-harness: {actuator: /actuator}; None: it has none
+    replication_path: str | None = None  # x-harness: {replication: /replication}; None: it is no database node
     line: int | None = None  # where the Compose file declares it
     state: StatePlace | None = None  # x-harness: {state: {of: instances, port: 8404}}; None: it tells none
     direct: tuple[str, ...] = ()  # services it reaches past the proxies

@@ -79,6 +79,15 @@ class CanKill(Protocol):
 
 
 @runtime_checkable
+class CanKillOne(Protocol):
+    """A topology that can end a single process of a service."""
+
+    def kill_only(self, service: str, program: str) -> None:
+        """SIGKILL the topmost process that runs a program; hitting nothing is an error."""
+        ...
+
+
+@runtime_checkable
 class CanStop(Protocol):
     """A topology that can ask one service to end, and end it after its grace time."""
 

@@ -34,7 +34,7 @@ from harness.topology.readiness import (
     probe_of,
     with_our_python,
 )
-from harness.topology.tree import identity_of, kill_until_gone, lineage, look_at, signal_all, tagged
+from harness.topology.tree import identity_of, kill_until_gone, lineage, look_at, signal_all, tagged, topmost
 
 __all__ = ["Launch", "ProcessTopology"]
 
@@ -50,7 +50,7 @@ class _TakenDownError(HarnessError):
 
 class ProcessTopology:
     """
-    Topology, CanKill, CanStop, CanPause, CanBeWatched and HasProcesses over processes; may be used from any thread.
+    Topology, CanKill, CanKillOne, CanStop, CanPause, CanBeWatched and HasProcesses over processes; may be used from any thread.
 
     commands: service -> how it is started; services without one are not run. emit gets service.* events with
     pid, started_at and, after an end, exit_code (negative: the signal). ready_limit_s bounds the wait for one
@@ -182,6 +182,24 @@ class ProcessTopology:
                 self._emit("service.exited", service, life.facts(unexpected=True))
                 raise HarnessError(f"cannot kill {service}: it ended by itself just before, {code_text(code)}")
             self._emit("service.killed", service, life.facts(processes=len(life.seen)))
+
+    def kill_only(self, service: str, program: str) -> None:
+        """SIGKILL the topmost process that runs a program, and see it gone; what it started runs on, the service too."""
+        with self._operation(service):
+            life = self._must_run(service, "kill a process of")
+            hit = topmost(life.relatives(), program)
+            if hit is None:
+                raise HarnessError(f"cannot kill {program} of {service}: no process of it runs that program")
+            identity = identity_of(hit.pid)
+            signal_all([hit], signal.SIGKILL)
+            deadline_ns = self._deadline_ns(KILL_LIMIT_S)
+            while identity is not None and identity.process() is not None:
+                if self._clock.now_ns() > deadline_ns:
+                    raise HarnessError(
+                        f"{program} of {service}, pid {hit.pid}, is still there {KILL_LIMIT_S:g} s after SIGKILL"
+                    )
+                self._clock.sleep_s(0.002)
+            self._emit("service.process_killed", service, life.facts(program=program, killed_pid=hit.pid))
 
     def stop(self, service: str) -> None:
         """SIGTERM to the root, SIGKILL to the whole tree when that ended or its grace time is over."""

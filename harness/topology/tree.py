@@ -95,6 +95,21 @@ def family(roots: Iterable[psutil.Process], spare: frozenset[int] = frozenset())
     return [process for process in found.values() if process.pid not in spare and running(process)]
 
 
+def topmost(processes: Sequence[psutil.Process], program: str) -> psutil.Process | None:
+    """
+    The first process, parents before children, whose program has this name. `postmaster` is PostgreSQL's own name for
+    the topmost `postgres`.
+    """
+    names = {program, "postgres"} if program == "postmaster" else {program}
+    for process in processes:
+        try:
+            if process.name() in names:
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
 def _born_s(process: psutil.Process) -> float:
     try:
         return process.create_time()

@@ -22,6 +22,7 @@ from services.resilience import ConfigError, DegradationManager, Indicator
 from services.resilience.asgi import Protections
 from services.shop import logs
 from services.shop.actuator import Actuator, Metric
+from services.shop.ledger import LedgerUnavailable
 from services.shop.middleware import RequestScope
 from services.shop.scope import current
 from services.shop.settings import Settings, SettingsError
@@ -75,7 +76,7 @@ def application(
     actuator = Actuator(protections, metrics=metrics, indicators=indicators, flags=flags, exposed=settings.exposed)
     inner = Starlette(
         routes=[*routes, *actuator.routes()],
-        exception_handlers={Unavailable: _unavailable, Refused: _refused},
+        exception_handlers={Unavailable: _unavailable, LedgerUnavailable: _unavailable, Refused: _refused},
         lifespan=lifespan,
     )
     workers = Workers(count=settings.workers, queue=settings.queue)

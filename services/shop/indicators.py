@@ -11,17 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 from services.resilience import HealthStatus, Indicator, Reading, State, aggregate, breaker_status
-from services.shop.ledger import Ledger
+from services.shop.ledger import Storage
 
 _SPRING_WORDS = {"OPEN": "CIRCUIT_OPEN", "HALF_OPEN": "CIRCUIT_HALF_OPEN", "CLOSED": "UP"}
 
 
-def database(ledger: Ledger) -> Indicator:
-    """The ledger's file: DOWN when it cannot be written to, or not within a second."""
+def database(ledger: Storage) -> Indicator:
+    """The ledger: DOWN when it cannot be written to, or not within a second."""
 
     async def check() -> Reading:
         status = HealthStatus.UP if await ledger.works() else HealthStatus.DOWN
-        return Reading(status=status, details={"database": "SQLite", "validationQuery": "SELECT 1"})
+        return Reading(status=status, details={"database": ledger.name, "validationQuery": "SELECT 1"})
 
     return Indicator(name="db", check=check, critical=True, groups=("readiness", "startup"))
 

@@ -13,14 +13,42 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 Row = dict[str, Any]
 
 
+class LedgerUnavailable(ConnectionError):
+    """The ledger could not be reached, or not in time; what was asked of it may have been done or not."""
+
+
+class Connection(Protocol):
+    """What work is handed by any ledger: sqlite3's `execute`, with question marks for values."""
+
+    def execute(self, question: str, values: Any = ..., /) -> Any: ...
+
+
+class Storage(Protocol):
+    """A ledger of whatever kind: SQLite in a file here, PostgreSQL in `postgres_ledger.py`."""
+
+    name: str
+
+    async def open(self) -> None: ...
+
+    async def do(self, work: Callable[[Any], T]) -> T:
+        """Run work in a transaction; its exception undoes it."""
+        ...
+
+    async def works(self) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
 class Ledger:
     """One SQLite file. `do` runs a function on its connection, in its thread, in a transaction."""
+
+    name = "SQLite"
 
     def __init__(self, file: Path, schema: str) -> None:
         self.file = file
@@ -79,19 +107,26 @@ class Ledger:
             self._connection = None
 
 
-def one(connection: sqlite3.Connection, question: str, *values: Any) -> Row | None:
+def lock(connection: Connection, key: str) -> None:
+    """Keep others from working on the same key until this transaction ends; in SQLite nobody else works anyway."""
+    locking = getattr(connection, "lock", None)
+    if locking is not None:
+        locking(key)
+
+
+def one(connection: Connection, question: str, *values: Any) -> Row | None:
     """The first row, as a dict; None when there is none."""
     row = connection.execute(question, values).fetchone()
     return dict(row) if row is not None else None
 
 
-def many(connection: sqlite3.Connection, question: str, *values: Any) -> list[Row]:
+def many(connection: Connection, question: str, *values: Any) -> list[Row]:
     """All rows, as dicts."""
     return [dict(row) for row in connection.execute(question, values)]
 
 
-def insert(connection: sqlite3.Connection, table: str, row: Row) -> None:
+def insert(connection: Connection, table: str, row: Row) -> None:
     """Add one row; table and column names are ours, never a person's."""
-    columns = ", ".join(row)
+    columns = ", ".join(f'"{column}"' for column in row)
     marks = ", ".join("?" * len(row))
     connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608

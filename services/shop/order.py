@@ -25,6 +25,7 @@ from services.shop.protections import order_defaults
 from services.shop.scope import current
 from services.shop.settings import Settings, read_order_settings, read_settings
 from services.shop.settlement import Settlement
+from services.shop.storage import storage
 from services.shop.styles import payment_command
 
 _LONGEST_KEY = 200
@@ -98,7 +99,6 @@ def _degradable(body: dict[str, Any], status: int = 200) -> Response:
 def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     settings = read_settings("order", values, port=18082, keeps_ledger=True)
     own = read_order_settings(values)
-    assert settings.ledger is not None
     registry = Registry.from_environment(values, defaults=order_defaults(own))
     command = payment_command(values, registry) if own.payment_style == "hystrix" else None
     client = HttpClient(tells=settings.deadline_travels)
@@ -106,7 +106,7 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     looking = Looking(flags)
     copies = SharedCopies(own.cache_urls, fresh_s=own.product_cache_s) if own.cache_urls else None
     neighbours = Neighbours(own, client, registry, flags, command=command, copies=copies)
-    orders = Orders(settings.ledger, idempotency=settings.idempotency)
+    orders = Orders(storage(settings), idempotency=settings.idempotency)
     settlement = Settlement(neighbours, orders, interval_s=own.settle_interval_s, batch=own.settle_batch)
     checkout = Checkout(neighbours, orders, settlement, lookup_s=own.lookup_s)
     app = application(

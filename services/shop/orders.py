@@ -12,9 +12,8 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from sqlite3 import Connection
 
-from services.shop.ledger import Ledger, Row, insert, many, one
+from services.shop.ledger import Connection, Ledger, Row, Storage, insert, lock, many, one
 
 PLACED = "PLACED"
 PAID = "PAID"
@@ -41,7 +40,7 @@ CREATE INDEX IF NOT EXISTS orders_by_id ON orders (id);
 CREATE INDEX IF NOT EXISTS orders_unsettled ON orders (sequence) WHERE status = 'PENDING_PAYMENT';
 """
 _ROW = (
-    "SELECT id, key, user, product, quantity, amount_cents, status, deferred, payment, placed_at_s, paid_at_s"
+    'SELECT id, key, "user", product, quantity, amount_cents, status, deferred, payment, placed_at_s, paid_at_s'
     " FROM orders"
 )
 
@@ -57,10 +56,10 @@ class Wish:
 
 
 class Orders:
-    """Orders kept in one SQLite file. Without idempotency a repeated key stores another order."""
+    """Orders kept in one SQLite file, or elsewhere. Without idempotency a repeated key stores another order."""
 
-    def __init__(self, file: Path, *, idempotency: bool) -> None:
-        self.ledger = Ledger(file, _SCHEMA)
+    def __init__(self, kept: Path | Storage, *, idempotency: bool) -> None:
+        self.ledger: Storage = Ledger(kept, _SCHEMA) if isinstance(kept, Path) else kept
         self.idempotency = idempotency
 
     async def open(self) -> None:
@@ -77,6 +76,7 @@ class Orders:
         order_id = uuid.uuid4().hex
 
         def work(connection: Connection) -> tuple[Row, bool]:
+            lock(connection, wish.key)
             known = one(connection, f"{_ROW} WHERE key = ? LIMIT 1", wish.key) if self.idempotency else None
             if known is not None:
                 return known, True

@@ -20,6 +20,7 @@ from services.shop.middleware import TOO_LATE
 from services.shop.payments import KeyReused, Payments
 from services.shop.scope import current
 from services.shop.settings import Settings, read_charge_s, read_settings
+from services.shop.storage import storage
 
 _LONGEST_KEY = 200
 _MOST_CENTS = 10**12
@@ -80,8 +81,7 @@ def _wanted(body: dict[str, Any]) -> tuple[str, int]:
 
 def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     settings = read_settings("payment", values, port=18083, keeps_ledger=True)
-    assert settings.ledger is not None
-    payments = Payments(settings.ledger, idempotency=settings.idempotency)
+    payments = Payments(storage(settings), idempotency=settings.idempotency)
     app = application(
         settings,
         PaymentService(payments, charge_s=read_charge_s(values)).routes(),

@@ -8,9 +8,8 @@ import json
 import time
 import uuid
 from pathlib import Path
-from sqlite3 import Connection
 
-from services.shop.ledger import Ledger, Row, insert, many, one
+from services.shop.ledger import Connection, Ledger, Row, Storage, insert, lock, many, one
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
@@ -24,7 +23,7 @@ CREATE TABLE IF NOT EXISTS payments (
 CREATE INDEX IF NOT EXISTS payments_by_key ON payments (key);
 CREATE INDEX IF NOT EXISTS payments_by_id ON payments (id);
 """
-_ROW = "SELECT id, key, order_key AS 'order', amount_cents, charged_at_s FROM payments"
+_ROW = 'SELECT id, key, order_key AS "order", amount_cents, charged_at_s FROM payments'
 
 
 class KeyReused(Exception):
@@ -32,16 +31,17 @@ class KeyReused(Exception):
 
 
 class Payments:
-    """Charges kept in one SQLite file. Without idempotency each request charges, whatever its key."""
+    """Charges kept in one SQLite file, or elsewhere. Without idempotency each request charges, whatever its key."""
 
-    def __init__(self, file: Path, *, idempotency: bool) -> None:
-        self.ledger = Ledger(file, _SCHEMA)
+    def __init__(self, kept: Path | Storage, *, idempotency: bool) -> None:
+        self.ledger: Storage = Ledger(kept, _SCHEMA) if isinstance(kept, Path) else kept
         self.idempotency = idempotency
 
     async def charge(self, *, key: str, order: str, amount_cents: int) -> tuple[Row, bool]:
         """The charge of a key, and whether it was made before. Raises KeyReused."""
 
         def work(connection: Connection) -> tuple[Row, bool]:
+            lock(connection, key)
             known = one(connection, f"{_ROW} WHERE key = ? LIMIT 1", key) if self.idempotency else None
             if known is None:
                 return self._charge(connection, key, order, amount_cents), False

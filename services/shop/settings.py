@@ -41,6 +41,9 @@ class Settings:
     deadline_s: float  # a request is answered by then, its wait for a worker included
     ledger: Path | None
     idempotency: bool
+    database_url: str | None = None  # PostgreSQL instead of the file of ledger
+    database_connections: int = 8
+    database_wait_s: float = 1.0  # how long a request waits for the database
     exposed: str = "*"  # endpoints of the actuator that answer
     deadline_travels: bool = True  # neighbours are told how long we wait, and we heed what we are told
 
@@ -98,13 +101,17 @@ class _Environment:
 def read_settings(service: str, values: Mapping[str, str], *, port: int, keeps_ledger: bool = False) -> Settings:
     """The settings of a service; port is its default. Raises SettingsError with every mistake in it."""
     environment = _Environment(values)
+    database_url = environment.read("DATABASE_URL", "off", _or_off(_database_url))
     settings = {
         "host": environment.read("HOST", "0.0.0.0", str),  # noqa: S104  # a container is reached from outside
         "port": environment.read("PORT", str(port), _whole(1, 65535)),
         "workers": environment.read("SHOP_WORKERS", "64", _whole(1, 10_000)),
         "queue": environment.read("SHOP_QUEUE", "256", _whole(0, 100_000)),
         "deadline_s": environment.read("SHOP_DEADLINE", "1350ms", _span_s),
-        "ledger": environment.read("LEDGER", None, Path) if keeps_ledger else None,
+        "ledger": environment.read("LEDGER", None, Path) if keeps_ledger and not database_url else None,
+        "database_url": database_url if keeps_ledger else None,
+        "database_connections": environment.read("SHOP_DATABASE_CONNECTIONS", "8", _whole(1, 1000)),
+        "database_wait_s": environment.read("SHOP_DATABASE_WAIT", "1s", _span_s),
         "exposed": environment.read("management.endpoints.web.exposure.include", "*", str),
         "idempotency": environment.read("SHOP_IDEMPOTENCY", "on", _switch),
         "deadline_travels": environment.read("SHOP_DEADLINE_TRAVELS", "on", _switch),
@@ -217,6 +224,12 @@ def _switch(text: str) -> bool:
         return _SWITCH[text.lower()]
     except KeyError:
         raise ValueError("write on or off") from None
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("write postgresql://user@host:port/database")
+    return text
 
 
 def _url(text: str) -> str:

@@ -193,7 +193,7 @@ def test_two_requests_to_one_switch_undo_each_other(folder):
 @pytest.mark.parametrize("check", PROMISES)
 def test_an_example_of_a_promise_is_one(folder, check):
     """What `explain` shows of a check can be pasted into a scenario."""
-    promise = PROMISES[check].example
+    promise = PROMISES[check].example.replace("primary-killed", "slow-payment")
     text = SCENARIO[: SCENARIO.index("expect:")] + f"expect:\n  - {promise}\n"
     text = (
         text.replace("as: slow", "as: slow-payment").replace("as: gone", "as: outage").replace("l: gone", "l: outage")
@@ -208,7 +208,9 @@ def test_an_example_of_a_promise_is_one(folder, check):
 def test_an_example_of_a_fault_stands_in_a_scenario(folder, kind):
     """What `explain` shows of a fault can be pasted into a timeline."""
     until = "" if not FAULTS[kind].undoable else "\n    for: 1s"
-    text = SCENARIO.replace("  - recovery: 6s", f"  - {FAULTS[kind].example}{until}\n  - recovery: 6s")
+    text = SCENARIO.replace("  - recovery: 6s", f"  - {FAULTS[kind].example}{until}\n  - recovery: 6s").replace(
+        "pg1->pg0", "order->payment"
+    )
 
     assert load(folder, text).scenario.timeline[4].fault.kind == kind
 
