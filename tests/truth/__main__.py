@@ -35,7 +35,10 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="harness-truth-") as name, Turns(options.turns) as mine:
         folder = Path(name)
-        recorded = {base: record(base, folder / "clean") for base in BASES}
+        recorded = {}
+        for base in BASES:
+            mine.next()
+            recorded[base] = record(base, folder / "clean")
         for base in BASES:
             tell(clean_row(base, recorded[base]))
         for mutant in MUTANTS:
