@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-TURN_S, PAUSE_S = 140.0, 0.5
+TURN_S, PAUSE_S = 150.0, 0.5
 
 
 class Turns:

@@ -10,11 +10,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 LIFELINE_VARIABLE = "HARNESS_LIFELINE"  # set: this runner ends when its standard input does
+LIFELINE_GRACE_S = 2.5  # of the five seconds after which nothing of a killed suite may be left
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -50,7 +52,10 @@ def _handled(handlers: dict[signal.Signals, signal._HANDLER]) -> Iterator[None]:
 
 
 def hang_on_lifeline() -> None:
-    """A runner that another one started ends, in order, when its standard input does: then the other one is gone."""
+    """
+    A runner that another one started ends when its standard input does: then the other one is gone. In order, if that
+    is done within LIFELINE_GRACE_S; else at once, and its watchdog does the rest.
+    """
     if os.environ.pop(LIFELINE_VARIABLE, None) is None:
         return
 
@@ -58,5 +63,7 @@ def hang_on_lifeline() -> None:
         while sys.stdin.buffer.read(4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LIFELINE_GRACE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()

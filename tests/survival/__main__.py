@@ -50,7 +50,7 @@ def main() -> int:
     found = figures(rows, seed=options.seed, seconds=time.monotonic() - began_s)
     _write(rows, found, options.reports, whole=len(chosen) == len(drawn) >= WHOLE)
     print(f"\n{table(rows)}\n\n{summary(found)}")
-    return int(found["survived"] != found["kills"])
+    return int(found["survived"] != found["kills"] or not found["next_runs_passed"])
 
 
 def _all(kills: list[Kill], place: Place, others: Bystanders, turns: Path | None) -> list[Row]:

@@ -48,6 +48,7 @@ def figures(rows: Sequence[Row], *, seed: int, seconds: float) -> dict[str, Any]
         "passed_with_a_part_killed": sum(row.exit_code == 0 for row in rows if row.victim not in RUNNERS),
         "next_runs": len(after),
         "next_runs_passed": sum(row.next_run == "PASS" for row in after),
+        "next_runs_kept_by_a_busy_machine": sum(row.next_run == "busy machine" for row in after),
         "seconds": round(seconds),
     }
 

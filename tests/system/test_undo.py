@@ -16,6 +16,7 @@ import pytest
 from harness.children import RUN_VARIABLE
 from harness.errors import HarnessError
 from harness.run.clean import sweep
+from harness.run.interruption import LIFELINE_VARIABLE
 from harness.run.registry import entry_paths
 from harness.run.watchdog import Watchdog
 
@@ -275,6 +276,26 @@ def test_a_runner_that_is_killed_while_it_registers_leaves_no_entry(tmp_path):
 
     assert done.returncode == -signal.SIGKILL
     wait_until(lambda: not entry_paths({"XDG_STATE_HOME": str(state)}), "the entry is gone")
+
+
+def test_a_runner_whose_suite_is_gone_ends_whatever_holds_it_up():
+    """In order if it can, and by SIGKILL when the taking down takes too long: nobody is left who would wait for it."""
+    holding = (
+        "import signal, time; from harness.run.interruption import hang_on_lifeline\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); hang_on_lifeline(); print('ready', flush=True); time.sleep(600)"
+    )
+    runner = subprocess.Popen(
+        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, LIFELINE_VARIABLE: "1"},
+    )  # fmt: skip
+    with runner:
+        try:
+            assert runner.stdout.readline() == b"ready\n"
+            runner.stdin.close()
+
+            assert runner.wait(LIMIT_S) == -signal.SIGKILL
+        finally:
+            runner.kill()
 
 
 def test_a_watchdog_that_died_is_noticed(tmp_path, monkeypatch):
