@@ -32,7 +32,7 @@ LONGEST_S = 5.0
 LARGEST_MB = 500.0
 HANG_S = 40.0  # then it is killed
 ADDRESS_SPACE = 4000 * MEGABYTE  # a case that wants more is stopped before the machine is
-LOAD_LIMIT_S = 15.0  # how long a locustfile may take to be imported here, beside others at work
+LOAD_LIMIT_S = 30.0  # how long a locustfile may take to be imported here, beside others at work
 PROCESS_LIMIT_S = 60.0
 
 
