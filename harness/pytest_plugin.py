@@ -118,3 +118,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for result in results:
         said = result.verdict.verdict.value if result.verdict else f"error {result.exit_code}"
         terminalreporter.write_line(f"{said:<13} {result.scenario:<44} {result.seconds:5.1f} s  {result.run_dir or ''}")
+    if len(results) > 1:
+        from harness.suite.rows import write_index
+
+        terminalreporter.write_line(f"report: {write_index(results, Path(config.getoption('--harness-reports')))}")

@@ -15,7 +15,6 @@ from harness.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 
 if TYPE_CHECKING:
     from harness.progress import View
-    from harness.report.terminal import SuiteRow
     from harness.suite import Result
     from harness.suite.repeats import Repeated
     from harness.suite.result import SuiteResult
@@ -203,44 +202,23 @@ def document(result: Result) -> dict[str, Any]:
 def _show(finished: list[Result], options: argparse.Namespace) -> None:
     from harness.report.escape import one_line
     from harness.report.terminal import show_run, show_suite
+    from harness.suite.rows import report_of, suite_row, write_index
 
     if options.junit:
         _write_junit(options.junit, finished)
+    index = write_index(finished, options.reports) if len(finished) > 1 else None
     if options.json or not finished:
         return
     out = console(plain=options.plain)
     alone = len(finished) == 1
     for one in finished:
         if one.verdict is not None and (alone or not one.verdict.as_declared):
-            show_run(out, one.verdict, _report(one))
+            show_run(out, one.verdict, report_of(one))
             out.print()
         elif one.error is not None:
             out.print(f"ERROR  {one_line(one.scenario)}\n{problem(one.error)}\n", soft_wrap=True)
     if not alone:
-        show_suite(out, [_row(one) for one in finished])
-
-
-def _row(result: Result) -> SuiteRow:
-    from harness.report.terminal import SuiteRow
-
-    verdict = result.verdict
-    return SuiteRow(
-        scenario=result.scenario,
-        declared="-" if verdict is None else _declared(verdict.declared.value, verdict.because),
-        got="ERROR" if verdict is None else verdict.verdict.value,
-        as_declared=verdict is not None and verdict.as_declared,
-        reason=verdict.reason if verdict is not None else str(result.error),
-        seconds=result.seconds,
-        report=_report(result),
-    )
-
-
-def _declared(verdict: str, because: str | None) -> str:
-    return f"{verdict} ({because})" if because else verdict
-
-
-def _report(result: Result) -> Path | None:
-    return None if result.run_dir is None or result.verdict is None else result.run_dir / "report.html"
+        show_suite(out, [suite_row(one) for one in finished], index)
 
 
 def _line(result: Result) -> str:

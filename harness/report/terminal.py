@@ -85,8 +85,8 @@ def show_run(console: Console, verdict: RunVerdict, report: Path | None = None) 
         console.print(_text(f"report: {report}"), soft_wrap=True)
 
 
-def show_suite(console: Console, rows: Sequence[SuiteRow]) -> None:
-    """One line a scenario, and how many ended as they declare."""
+def show_suite(console: Console, rows: Sequence[SuiteRow], index: Path | None = None) -> None:
+    """One line a scenario, how many ended as they declare, and the page to open."""
     table = _table(console, "scenario", "declared", "got", "as declared", "seconds", "reason", "report")
     for row in rows:
         table.add_row(
@@ -101,6 +101,8 @@ def show_suite(console: Console, rows: Sequence[SuiteRow]) -> None:
     console.print(table)
     met = sum(row.as_declared for row in rows)
     console.print(_text(f"{met} of {len(rows)} scenarios ended as they declare"))
+    if index is not None:
+        console.print(_text(f"report: {index}"), soft_wrap=True)
 
 
 def show_table(console: Console, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

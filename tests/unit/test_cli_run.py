@@ -54,7 +54,8 @@ class FakeSuite:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeSuite:
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSuite:
+    monkeypatch.chdir(tmp_path)  # a suite writes its index into ./reports
     it = FakeSuite()
     monkeypatch.setattr(suite, "find", it.find)
     monkeypatch.setattr(suite, "run", it.run)

@@ -235,7 +235,7 @@ def test_a_fault_is_drawn_where_it_was_declared_and_where_it_was_on(tmp_path: Pa
          "what": "latency 200 ms on order->payment"}
     ]}  # fmt: skip
     text, _ = text_of(run.write(tmp_path / "run"))
-    (faults,) = [group for group in data_of(text)["lanes"] if group["title"] == "Faults"]
+    (faults,) = [group for group in data_of(text)["parts"] if group["title"] == "Faults"]
     declared, effective = faults["lanes"][0]["bars"]
 
     assert declared[:2] == [3, 9]
@@ -245,7 +245,7 @@ def test_a_fault_is_drawn_where_it_was_declared_and_where_it_was_on(tmp_path: Pa
 def test_a_breakers_lane_shows_its_states_in_order(tmp_path: Path) -> None:
     """From the transitions its service told: each state from its begin to the next one's."""
     text, _ = text_of(a_run().load(0, 15).write(tmp_path / "run"))
-    (breakers,) = [group for group in data_of(text)["lanes"] if group["title"] == "Breakers"]
+    (breakers,) = [group for group in data_of(text)["parts"] if group["title"] == "Breakers"]
     (lane,) = breakers["lanes"]
 
     assert lane["name"] == "order: payment"
@@ -263,11 +263,11 @@ def test_events_of_unknown_kinds_get_lanes_and_charts_of_their_own(tmp_path: Pat
     page, _ = page_of(run, tmp_path)
     text, _ = text_of(tmp_path / "run")
     data = data_of(text)
-    lanes = {lane["name"]: lane for group in data["lanes"] for lane in group["lanes"]}
+    lanes = {lane["name"]: lane for group in data["parts"] for lane in group.get("lanes", ())}
 
     assert [bar[2] for bar in lanes["db-1"]["bars"]] == ["primary", "gone"]
     assert lanes["notes"]["ticks"] == [[8, "anna: calling the owner of payment"]]
-    assert "replication lag lag s" in {chart["title"] for chart in data["charts"]}
+    assert "replication lag lag s" in {part["title"] for part in data["parts"]}
     assert "calling the owner of payment" in page.text
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from harness.errors import InputError, Mistake, SetUpError
 from harness.journal.reader import JournalReader
 from harness.journal.writer import JournalWriter
 from harness.progress import Progress
+from harness.report.html import report_html
 from harness.report.junit import NotRun, junit_xml
 from harness.report.live import PanelView, PlainView
 from harness.report.markdown import report_markdown
@@ -60,23 +62,47 @@ def verdict_of(text: str) -> RunVerdict:
 
 @pytest.fixture
 def journal(hostile: str, tmp_path: Path) -> Iterator[JournalReader]:
-    """Events, phases, facts and the scenario's own text."""
-    writer = JournalWriter(tmp_path / "journal.db")
+    with JournalReader(journal_of(tmp_path, hostile)) as reader:
+        yield reader
+
+
+def journal_of(folder: Path, text: str) -> Path:
+    """A journal whose every text in every table is this one; its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = JournalWriter(folder / "journal.db")
+    fault = {"name": text, "what": text, "target": text, "family": text, "start_s": 0.0, "end_s": 1.0}
     facts = {
-        "run": hostile, "scenario_text": hostile, "scenario_file": hostile, "commit": hostile, "t0_ns": START_NS,
-        "versions": {hostile: hostile}, "machine": {hostile: [hostile]}, "how": hostile,
+        "run": text, "scenario_text": text, "scenario_file": text, "commit": text, "t0_ns": START_NS,
+        "versions": {text: text}, "machine": {text: [text]}, "how": text, "plan": {"faults": [fault]},
+        "system": {"objectives": [{"name": text, "limit_s": 0.5}]},
     }  # fmt: skip
     writer.put(facts)
-    stored = hostile.encode("utf-8", "replace").decode()  # what SQLite can hold
-    events = [
-        (START_NS, "phase.started", stored, json.dumps({"kind": hostile})),
-        (START_NS + 1, "fault.failed", stored, json.dumps({"error": hostile, hostile: {hostile: hostile}})),
-        (START_NS + 2, "phase.ended", stored, json.dumps({"kind": hostile})),
+    stored = text.encode("utf-8", "replace").decode()  # what SQLite can hold
+    kinds = ["phase.started", "fault.failed", "fault.injecting", "fault.injected", "note", "other.role", "phase.ended",
+             "service.ready", "service.answered"]  # fmt: skip
+    data = json.dumps({"kind": text, "error": text, "text": text, "role": text, text: {text: text}})
+    events = [(START_NS + n * 1_000_000, kind, stored, data) for n, kind in enumerate(kinds)]
+    events += [(START_NS + 20_000_000 + n, stored, stored, data) for n in range(3)]
+    events += [(START_NS + 40_000_000, "other.lag", stored, json.dumps({text: 1.5}))]
+    at = [START_NS + n * 50_000_000 for n in range(1, 5)]
+    ends: list[int | None] = [at[0] + 9_000_000, at[1] + 9_000_000, None, None]
+    requests = [
+        (stored, t_ns, t_ns if n != 3 else None, end, 200, int(n == 0), stored, 1, stored, stored, stored)
+        for n, (t_ns, end) in enumerate(zip(at, ends, strict=True))
     ]
-    writer.append({"events": events})
+    wire = [(f"{stored}->{stored}", 1, n, stored, stored, stored, t_ns, t_ns, None, None, 0, 1, 1, stored, stored, 1)
+            for n, t_ns in enumerate(at)]  # fmt: skip
+    states = [("STATE_TRANSITION", json.dumps({"stateTransition": f"{text}_TO_{text}"})), (stored, "{}")]
+    app = [
+        (at[0], at[0], stored, "circuitbreaker" if kind == "STATE_TRANSITION" else stored, stored, kind, told)
+        for kind, told in states
+    ]
+    looks = [(at[0], "actuator", stored, 1, json.dumps({"breakers": {text: text}}))]
+    looks += [(at[0], stored, stored, 1, json.dumps({text: 2.5, "word": text}))]
+    looks += [(at[0], "machine", stored, 1, json.dumps({f"{text}_cores": 2.5}))]
+    writer.append({"events": events, "requests": requests, "wire": wire, "app_events": app, "probes": looks})
     writer.close()
-    with JournalReader(tmp_path) as reader:
-        yield reader
+    return folder
 
 
 def test_markdown_holds_our_own_structure_and_nothing_else(hostile: str, journal: JournalReader) -> None:
@@ -111,6 +137,30 @@ def test_xml_and_json_read_back(hostile: str) -> None:
     }  # fmt: skip
     assert read["reason"] == hostile
     assert dump_verdict(verdict).isascii()
+
+
+def test_no_browser_is_steered(hostile: str, tmp_path: Path) -> None:
+    """Whatever the page says, it holds the elements of its template and nothing else; no control character is left."""
+    with JournalReader(journal_of(tmp_path / "hostile", hostile)) as reader:
+        page = report_html(verdict_of(hostile), reader)
+    with JournalReader(journal_of(tmp_path / "plain", "plain")) as reader:
+        plain = report_html(verdict_of("plain"), reader)
+
+    assert CONTROL.search(page) is None
+    assert elements(page) <= elements(plain) | {("th", ()), ("tr", ()), ("td", ())}
+    assert page.count("<script") == plain.count("<script") == 2
+
+
+def elements(page: str) -> set[tuple[str, tuple[str, ...]]]:
+    """The kinds of elements of a page, with the names of their attributes."""
+    found: set[tuple[str, tuple[str, ...]]] = set()
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.add((tag, tuple(sorted(name for name, _ in attrs))))
+
+    Reader().feed(page)
+    return found
 
 
 @pytest.mark.parametrize("columns", ["80", "200"])

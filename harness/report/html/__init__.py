@@ -253,20 +253,24 @@ def _data(page: _Page) -> dict[str, Any]:
     return {
         "start": axis.start_s, "span": axis.span_s, "bucket": axis.bucket_s, "buckets": axis.buckets,
         "moment": page.held.moment_s, "whole": page.held.whole,
-        "charts": [
-            {"title": part.title, "series": [{"name": s.name, "unit": s.unit, "values": s.values} for s in part.series]}
-            for part in page.parts if isinstance(part, Chart)
-        ],
-        "lanes": [
-            {
-                "title": part.title,
-                "lanes": [
-                    {"name": lane.name, "bars": [[bar.start_s, bar.end_s, bar.word or bar.told] for bar in lane.bars],
-                     "ticks": [[tick.at_s, tick.word] for tick in lane.ticks]}
-                    for lane in part.lanes
-                ],
-            }
-            for part in page.parts if isinstance(part, Group)
-        ],
+        "parts": [_told_chart(part) if isinstance(part, Chart) else _told_lanes(part) for part in page.parts],
         "words": list(names), "requests": requests,
     }  # fmt: skip
+
+
+def _told_chart(chart: Chart) -> dict[str, Any]:
+    series = [{"name": one.name, "unit": one.unit, "values": one.values} for one in chart.series]
+    return {"title": chart.title, "series": series}
+
+
+def _told_lanes(group: Group) -> dict[str, Any]:
+    """What is told of lanes on hovering; that a process is up goes without saying."""
+    lanes = [
+        {
+            "name": lane.name,
+            "bars": [[bar.start_s, bar.end_s, bar.word or bar.told] for bar in lane.bars if bar.word != "up"],
+            "ticks": [[tick.at_s, tick.word] for tick in lane.ticks],
+        }
+        for lane in group.lanes
+    ]
+    return {"title": group.title, "lanes": lanes}

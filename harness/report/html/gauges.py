@@ -43,7 +43,7 @@ def attempts(reader: JournalReader, axis: Axis) -> tuple[dict[str, Gauge], dict[
     """  # noqa: S608  # numbers of ours
     per_second: dict[str, Gauge] = {}
     for link, place, count in reader.rows(sql):
-        values = per_second.setdefault(str(link), [None] * axis.buckets)
+        values = per_second.setdefault(str(link), [0.0] * axis.buckets)
         values[_inside(place, axis)] = count / axis.bucket_s
     return per_call, per_second
 
@@ -61,7 +61,7 @@ def attempts_charts(reader: JournalReader, axis: Axis) -> list[Chart]:
     charts = []
     if retried:
         note = "requests on the wire for one call of the client; links without retries are left out"
-        charts.append(lines_chart("attempts", "Attempts per call", retried, axis, note=note))
+        charts.append(lines_chart("attempts", "Attempts per call", retried, axis, note=note, least=2.0))
     note = "requests on each link, retries included" if retried else "every call crossed its link once: no retries"
     charts.append(lines_chart("crossings", "Requests on links", per_second, axis, note=note, unit="/s"))
     return charts

@@ -94,7 +94,7 @@ def phases(events: Sequence[Event], axis: Axis) -> Group:
         for t_ns, kind, subject, data in events
         if kind == "phase.started"
     ]
-    return group("phases", "Phases", _rows("phases", bars) if bars else [])
+    return group("phases", "Timeline", _rows("phase", bars) if bars else [])
 
 
 def _rows(name: str, bars: Sequence[Bar]) -> list[Lane]:

@@ -62,21 +62,19 @@
     const bucket = bucketOf(t);
     const low = data.start + bucket * data.bucket;
     const found = [];
-    for (const group of data.lanes) {
+    for (const part of data.parts) {
       const rows = [];
-      for (const lane of group.lanes) {
+      for (const lane of part.lanes || []) {
         const words = lane.bars.filter(([a, b]) => a <= t && t < b).map((bar) => bar[2]);
         const ticks = lane.ticks.filter(([when]) => when >= low && when < low + data.bucket).map((tick) => tick[1]);
         const all = [...words, ...ticks.slice(0, 3)].filter(Boolean);
         if (all.length) rows.push([lane.name, all.join(", ")]);
       }
-      if (rows.length) found.push([group.title, rows]);
-    }
-    for (const chart of data.charts) {
-      const rows = chart.series
-        .filter((series) => series.values[bucket] !== null && series.values[bucket] !== undefined)
-        .map((series) => [series.name, shown(series.values[bucket], series.unit)]);
-      if (rows.length) found.push([chart.title, rows]);
+      for (const series of part.series || []) {
+        const value = series.values[bucket];
+        if (value !== null && value !== undefined) rows.push([series.name, shown(value, series.unit)]);
+      }
+      if (rows.length) found.push([part.title, rows]);
     }
     return found;
   };
