@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from services.resilience import replay
+from services.resilience import replay, replicas
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "resilience" / "golden"
 CALLS = {"acquire", "tryAcquire", "success", "error", "result", "advance"}
@@ -78,7 +78,7 @@ class Ours:
     """This library, by the same two questions."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        replica = replay.BreakerReplica(config)
+        replica = replicas.BreakerReplica(config)
         self._breaker = replica._breaker
         self._clock = replica._clock
 
@@ -89,7 +89,7 @@ class Ours:
     def end(self, duration_ns: int, *, failed: bool) -> None:
         self._clock.advance(Time.now_ns - self._clock.now_ns())
         if failed:
-            self._breaker.on_error(duration_ns, replay._Recorded())
+            self._breaker.on_error(duration_ns, replicas._Recorded())
         else:
             self._breaker.on_success(duration_ns)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from services.resilience.clock import Clock, SystemClock
 from services.resilience.errors import BulkheadFull
-from services.resilience.events import EventLog
+from services.resilience.events import NOTED_MAX, EventLog
 from services.resilience.locks import fork_safe_lock, renewed_in_child
 from services.resilience.validation import Checks
 
@@ -148,7 +148,13 @@ class Bulkhead:
         except IndexError:
             if not self._try_new_place():
                 return False
-        self.events.note("CALL_PERMITTED", now_ns)
+        if self.events.heard:
+            self.events.publish("CALL_PERMITTED")
+            return True
+        noted = self._noted
+        noted.append(("CALL_PERMITTED", now_ns, None))
+        if len(noted) >= NOTED_MAX:
+            self.events.shorten()
         return True
 
     def _try_new_place(self) -> bool:

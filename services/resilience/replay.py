@@ -4,8 +4,8 @@ Replay of recorded answers of the real Resilience4j against this library, step b
     python -m services.resilience.replay FILE...
 
 A file is JSON lines, plain or gzipped, of breaker or rate limiter traces. Prints traces, steps and differences; exits
-1 if there is any difference. A trace marked `upstreamBug` shows a defect that is not copied: it is replayed, and where
-we part from it is printed, but parting is right there.
+1 if there is any difference, 2 for a file that cannot be read or holds no trace. A trace marked `upstreamBug` shows a
+defect that is not copied: it is replayed, and where we part from it is printed, but parting is right there.
 """
 
 from __future__ import annotations
@@ -13,228 +13,16 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from services.resilience import intervals
-from services.resilience.breaker_config import CircuitBreakerConfig, State, TransitionToOpen, WindowType
-from services.resilience.circuit_breaker import CircuitBreaker
-from services.resilience.clock import NS_PER_MS, ManualClock
-from services.resilience.errors import CallNotPermitted, IllegalStateTransition
-from services.resilience.rate_limiter import RateLimiter, RateLimiterConfig
-from services.resilience.rates import java_text
+from services.resilience.errors import ConfigError, Problem
+from services.resilience.replicas import BreakerReplica, RateLimiterReplica, Replica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from services.resilience.events import Event
-
-
-class _Recorded(Exception):
-    """Counts as a failure."""
-
-
-class _Ignored(Exception):
-    """Is ignored."""
-
-
-class _NotRecorded(Exception):
-    """Counts as a success."""
-
-
-class _TripFor(_Recorded):
-    """Counts as a failure, and transitionOnResult asks to open for a while."""
-
-
-class _TripNoWait(_Recorded):
-    """Counts as a failure, and transitionOnResult asks to open for the configured wait."""
-
-
-_ERRORS = {
-    "recorded": _Recorded,
-    "ignored": _Ignored,
-    "notRecorded": _NotRecorded,
-    "tripFor": _TripFor,
-    "tripNoWait": _TripNoWait,
-}
-
-
-class Replica(Protocol):
-    """One of our policies, driven by the operations of a trace."""
-
-    def look(self) -> dict[str, Any]:
-        """What can be seen now, in the trace's words."""
-
-    def step(self, operation: Sequence[Any]) -> dict[str, Any]:
-        """Do one operation and look."""
-
-
-class BreakerReplica:
-    """A circuit breaker under a clock that only the trace moves."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self._clock = ManualClock(config["startEpochNanos"])
-        self._trip_ms: int = config["tripForMillis"]
-        self._breaker = CircuitBreaker("trace", self._translate(config), self._clock)
-        self._heard: list[str] = []
-        self._breaker.events.subscribe(self._hear)
-
-    def look(self) -> dict[str, Any]:
-        """As Replica."""
-        metrics = self._breaker.metrics
-        return {
-            "state": self._breaker.state.value,
-            "failureRate": java_text(metrics.failure_rate),
-            "slowCallRate": java_text(metrics.slow_call_rate),
-            "bufferedCalls": metrics.buffered_calls,
-            "failedCalls": metrics.failed_calls,
-            "slowCalls": metrics.slow_calls,
-            "slowFailedCalls": metrics.slow_failed_calls,
-            "notPermittedCalls": metrics.not_permitted_calls,
-        }
-
-    def step(self, operation: Sequence[Any]) -> dict[str, Any]:
-        """As Replica."""
-        self._heard = []
-        result = self._perform(str(operation[0]), operation[1:])
-        seen = self.look()
-        if self._heard:
-            seen["events"] = self._heard
-        if result is not None:
-            seen["result"] = result
-        return seen
-
-    def _perform(self, name: str, arguments: Sequence[Any]) -> str | None:
-        try:
-            if name == "tryAcquire":
-                return "ok" if self._breaker.try_acquire() else "rejected"
-            if name == "acquire":
-                self._breaker.acquire()
-                return "ok"
-            self._act(name, arguments)
-        except CallNotPermitted:
-            return "rejected"
-        except IllegalStateTransition:
-            return "illegal"
-        return None
-
-    def _act(self, name: str, arguments: Sequence[Any]) -> None:
-        breaker = self._breaker
-        match name, *arguments:
-            case "success", duration_ns:
-                breaker.on_success(duration_ns)
-            case "error", duration_ns, kind:
-                breaker.on_error(duration_ns, _ERRORS[kind]())
-            case "result", duration_ns, kind:
-                breaker.on_result(duration_ns, None if kind == "null" else kind)
-            case ("release",):
-                breaker.release()
-            case "advance", span_ns:
-                self._clock.advance(span_ns)
-            case ("reset",):
-                breaker.reset()
-            case "to", state:
-                breaker.transition_to(State(state))
-            case "openFor", wait_ms:
-                breaker.transition_to_open_for(wait_ms)
-            case "openUntil", from_now_ms:
-                breaker.transition_to_open_until(self._clock.now_ns() + from_now_ms * NS_PER_MS)
-            case _:
-                raise ValueError(f"unknown operation {name!r} with {list(arguments)}")
-
-    def _hear(self, event: Event) -> None:
-        detail = event.detail
-        if detail is None:
-            self._heard.append(event.type)
-        else:
-            self._heard.append(f"{event.type}:{java_text(detail) if isinstance(detail, float) else detail}")
-
-    def _translate(self, config: dict[str, Any]) -> CircuitBreakerConfig:
-        if "waitIntervalExponential" in config:
-            growth = config["waitIntervalExponential"]
-            wait = intervals.exponential(growth["initialMillis"], growth["multiplier"], growth["maxMillis"])
-        else:
-            wait = intervals.fixed(config["waitDurationInOpenStateMillis"])
-        return CircuitBreakerConfig(
-            failure_rate_threshold=config["failureRateThreshold"],
-            slow_call_rate_threshold=config["slowCallRateThreshold"],
-            slow_call_duration_threshold_ns=config["slowCallDurationThresholdNanos"],
-            permitted_number_of_calls_in_half_open_state=config["permittedNumberOfCallsInHalfOpenState"],
-            minimum_number_of_calls=config["minimumNumberOfCalls"],
-            sliding_window_size=config["slidingWindowSize"],
-            sliding_window_type=WindowType(config["slidingWindowType"]),
-            automatic_transition_from_open_to_half_open=config["automaticTransitionFromOpenToHalfOpenEnabled"],
-            max_wait_duration_in_half_open_state_ms=config["maxWaitDurationInHalfOpenStateMillis"],
-            transition_to_state_after_wait_duration=State(config.get("transitionToStateAfterWaitDuration", "OPEN")),
-            initial_state=State(config.get("initialState", "CLOSED")),
-            wait_interval=wait,
-            record=lambda error: isinstance(error, _Recorded),
-            ignore=lambda error: isinstance(error, _Ignored),
-            record_result=lambda result: result == "failure",
-            transition_on_result=self._transition_on_result,
-        )
-
-    def _transition_on_result(self, _result: object, error: BaseException | None) -> TransitionToOpen | None:
-        if isinstance(error, _TripFor):
-            return TransitionToOpen(wait_ms=self._trip_ms)
-        return TransitionToOpen() if isinstance(error, _TripNoWait) else None
-
-
-class RateLimiterReplica:
-    """A rate limiter under a clock that only the trace moves."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self._clock = ManualClock(config["startNanos"])
-        translated = RateLimiterConfig(
-            limit_for_period=config["limitForPeriod"],
-            limit_refresh_period_ns=config["limitRefreshPeriodNanos"],
-            timeout_duration_ns=config["timeoutDurationNanos"],
-        )
-        self._limiter = RateLimiter("trace", translated, self._clock)
-        self._heard: list[str] = []
-        self._limiter.events.subscribe(self._hear)
-
-    def look(self) -> dict[str, Any]:
-        """As Replica."""
-        metrics = self._limiter.metrics
-        return {
-            "availablePermissions": metrics.available_permissions,
-            "nanosToWait": metrics.wait_ns,
-            "cycle": metrics.cycle,
-        }
-
-    def step(self, operation: Sequence[Any]) -> dict[str, Any]:
-        """As Replica."""
-        self._heard = []
-        result = self._perform(operation)
-        seen = self.look()
-        if self._heard:
-            seen["events"] = self._heard
-        if result is not None:
-            seen["result"] = result
-        return seen
-
-    def _perform(self, operation: Sequence[Any]) -> int | None:
-        match operation:
-            case "reserve", permits:
-                return self._limiter.reserve(permits)
-            case ["drain"]:
-                self._limiter.drain()
-            case "advance", span_ns:
-                self._clock.advance(span_ns)
-            case "changeLimitForPeriod", limit:
-                self._limiter.change_limit_for_period(limit)
-            case "changeTimeoutDurationNanos", timeout_ns:
-                self._limiter.change_timeout_duration_ns(timeout_ns)
-            case _:
-                raise ValueError(f"unknown operation {list(operation)}")
-        return None
-
-    def _hear(self, event: Event) -> None:
-        # D7: upstream tells at most 0 where we tell how many permissions were drained.
-        number = min(int(event.detail or 0), 0) if event.type == "DRAINED" else event.detail
-        self._heard.append(f"{event.type}:{number}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,12 +52,32 @@ class Tally:
 
 
 def read_traces(path: Path) -> Iterator[dict[str, Any]]:
-    """The traces of one file, gzipped or not, whatever its name says."""
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-    for line in text.splitlines():
+    """The traces of one file, gzipped or not, whatever its name says. Raises ConfigError with file and line."""
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise ConfigError([Problem(key=str(path), message=message)]) from error
+    found = 0
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            yield json.loads(line)
+            found += 1
+            yield _trace(line, f"{path}:{number}")
+    if not found:
+        raise ConfigError([Problem(key=str(path), message="holds no trace: one JSON object a line")])
+
+
+def _trace(line: str, place: str) -> dict[str, Any]:
+    try:
+        trace = json.loads(line)
+    except ValueError as error:
+        raise ConfigError([Problem(key="trace", message=f"is no JSON: {error}", place=place)]) from error
+    lacking = [key for key in ("id", "config", "initial", "steps") if not isinstance(trace, dict) or key not in trace]
+    if lacking:
+        raise ConfigError([Problem(key="trace", message=f"lacks {', '.join(lacking)}", place=place)])
+    found: dict[str, Any] = trace
+    return found
 
 
 def replica_of(trace: dict[str, Any]) -> Replica:
@@ -291,23 +99,31 @@ def differences_in(trace: dict[str, Any]) -> Iterator[Difference]:
 
 
 def replay(paths: Sequence[Path]) -> Tally:
-    """Replay all traces of all files."""
+    """Replay all traces of all files. Raises ConfigError for what is no trace, or none that this library knows."""
     tally = Tally()
     for path in paths:
         for trace in read_traces(path):
+            try:
+                found = list(differences_in(trace))
+            except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+                message = f"cannot be replayed: {type(error).__name__}: {error}"
+                raise ConfigError([Problem(key=f"{path}: trace {trace['id']}", message=message)]) from error
             tally.traces += 1
             tally.steps += len(trace["steps"])
-            found = differences_in(trace)
             (tally.deviations if trace.get("upstreamBug") else tally.differences).extend(found)
     return tally
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command: 0 for no difference, 1 for any, 2 for wrong use."""
+    """The command: 0 for no difference, 1 for any, 2 for wrong use and for files that cannot be replayed."""
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(__doc__)
         return 0 if arguments else 2
-    tally = replay([Path(argument) for argument in arguments])
+    try:
+        tally = replay([Path(argument) for argument in arguments])
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
     for difference in tally.differences:
         print("differs:", difference)
     for deviation in tally.deviations:

@@ -78,7 +78,7 @@ class TimeLimiter:
         self.timeout_s = self.config.timeout_duration_ms / 1000
         self._limit_ns = self.config.timeout_duration_ms * NS_PER_MS
         self._running: set[asyncio.Future[Any]] = set()
-        self._limits = TaskLimits(self.timeout_s)
+        self._limits = TaskLimits()
         self._latest: LoopLimits | None = None
         self.events = EventLog(self.clock, self._lock, self.config.event_consumer_buffer_size)
         self._noted = self.events.noted  # by hand: this is done in every call
@@ -127,7 +127,11 @@ class TimeLimiter:
             raise RuntimeError("a time limit needs a task to be in")
         if limits is None or limits.loop is not loop:
             self._latest = limits = self._limits.of(loop)
-        return DEADLINE.set((now_ns + self._limit_ns, clock)), limits, limits.enter(task)
+        due_s, number = limits.now_s() + self.timeout_s, next(limits.numbers)
+        limits.inside[number] = (task, due_s, task.cancelling())
+        if limits.timer is None:
+            limits.start_timer(due_s)
+        return DEADLINE.set((now_ns + self._limit_ns, clock)), limits, number
 
     def end_returned(self, limited: Limited, now_ns: int) -> None:
         """The work returned, now, at now_ns."""

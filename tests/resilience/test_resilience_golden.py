@@ -97,3 +97,31 @@ def test_the_command_says_what_it_did_and_fails_on_a_difference(tmp_path, capsys
     assert replay.main([str(wrong)]) == 1
     assert "step 4" in (told := capsys.readouterr().out)
     assert "failureRate is '50.0', recorded '49.0'" in told
+
+
+TRACE = '{"id": "a", "config": {}, "initial": {}, "steps": []}'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "holds no trace: one JSON object a line"),
+        ('{"id": 1', "traces.jsonl:1: trace: is no JSON: "),
+        ("\n[]\n", "traces.jsonl:2: trace: lacks id, config, initial, steps"),
+        (
+            '{"id": "a", "config": {"slidingWindowSize": 0}, "initial": {}, "steps": []}',
+            "trace a: cannot be replayed: ",
+        ),
+        (TRACE.replace("[]", '[[["fly"], {}]]'), "trace a: cannot be replayed: "),
+    ],
+    ids=["no file", "empty", "no JSON", "no trace", "no breaker", "no operation"],
+)
+def test_what_cannot_be_replayed_is_no_agreement(tmp_path, capsys, content, message):
+    """The replay command exits 2 and says which file, line or trace it is; it never takes nothing for agreement."""
+    file = tmp_path / "traces.jsonl"
+    if content is not None:
+        file.write_text(content)
+
+    assert replay.main([str(file)]) == 2
+    assert message in capsys.readouterr().err

@@ -23,6 +23,7 @@ from services.resilience import (
     intervals,
     rates,
     replay,
+    replicas,
 )
 from services.resilience.windows import FAILED, SLOW, CountWindow
 
@@ -228,7 +229,7 @@ def test_the_trip_table_is_32_bit_arithmetic(threshold):
         assert rates.reaches(least - 1, total, limit) is False
 
 
-class Unheard(replay.BreakerReplica):
+class Unheard(replicas.BreakerReplica):
     """A replica with no consumer and no predicate on results, which reads its events out of the ring."""
 
     def __init__(self, config):
