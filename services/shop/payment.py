@@ -27,11 +27,16 @@ _MOST_CENTS = 10**12
 
 
 class PaymentService:
-    """The routes of the payment service. charge_s is what a charge takes: the bank's time."""
+    """The routes of the payment service.
 
-    def __init__(self, payments: Payments, *, charge_s: float = 0.0) -> None:
+    charge_s is what a charge takes: the bank's time. answer_s is what the answer to one may take: nothing is charged for a
+    caller who will have given up by then, as its charge would be made up for later, and be the second.
+    """
+
+    def __init__(self, payments: Payments, *, charge_s: float = 0.0, answer_s: float = 0.0) -> None:
         self.payments = payments
         self.charge_s = charge_s
+        self.answer_s = answer_s
 
     def routes(self) -> list[Route]:
         return [
@@ -45,15 +50,19 @@ class PaymentService:
         if not 1 <= len(key) <= _LONGEST_KEY:
             raise Refused(400, f"Idempotency-Key must have 1 to {_LONGEST_KEY} characters")
         order, amount_cents = _wanted(await json_body(request))
-        _refuse_if_given_up(key)
+        self._refuse_if_given_up(key)
         if self.charge_s:
             await asyncio.sleep(self.charge_s)
-            _refuse_if_given_up(key)  # the last moment at which nothing has happened yet
+            self._refuse_if_given_up(key)  # the last moment at which nothing has happened yet
         try:
             payment, replayed = await self.payments.charge(key=key, order=order, amount_cents=amount_cents)
         except KeyReused as problem:
             raise Refused(422, str(problem)) from None
         return JSONResponse(payment, 201, headers={"idempotency-replayed": "true"} if replayed else None)
+
+    def _refuse_if_given_up(self, key: str) -> None:
+        if current().gives_up_within(self.answer_s):
+            raise Refused(TOO_LATE, f"nothing was charged for {key!r}: who asked does not wait any longer")
 
     async def show(self, request: Request) -> Response:
         payment = await self.payments.find(request.path_params["payment"])
@@ -63,11 +72,6 @@ class PaymentService:
 
     async def ledger(self, _: Request) -> Response:
         return Response(await self.payments.as_json(), media_type="application/json")
-
-
-def _refuse_if_given_up(key: str) -> None:
-    if current().given_up:
-        raise Refused(TOO_LATE, f"nothing was charged for {key!r}: who asked does not wait any longer")
 
 
 def _wanted(body: dict[str, Any]) -> tuple[str, int]:
@@ -82,9 +86,10 @@ def _wanted(body: dict[str, Any]) -> tuple[str, int]:
 def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     settings = read_settings("payment", values, port=18083, keeps_ledger=True)
     payments = Payments(storage(settings), idempotency=settings.idempotency)
+    charge_s, answer_s = read_charge_s(values)
     app = application(
         settings,
-        PaymentService(payments, charge_s=read_charge_s(values)).routes(),
+        PaymentService(payments, charge_s=charge_s, answer_s=answer_s).routes(),
         protections=Registry.from_environment(values),
         parts=[(payments.ledger.open, payments.ledger.close)],
         indicators=[database(payments.ledger)],

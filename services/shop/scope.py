@@ -49,7 +49,11 @@ class Scope:
     @property
     def given_up(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return time.monotonic() >= self.given_up_s
+        return self.gives_up_within(0.0)
+
+    def gives_up_within(self, span_s: float) -> bool:
+        """Whether nobody will wait for the answer span_s seconds from now."""
+        return time.monotonic() + span_s >= self.given_up_s
 
 
 _scope: ContextVar[Scope] = ContextVar("scope")

@@ -143,13 +143,15 @@ def read_order_settings(values: Mapping[str, str]) -> OrderSettings:
     return OrderSettings(**settings)  # type: ignore[arg-type]  # None only with a mistake
 
 
-def read_charge_s(values: Mapping[str, str]) -> float:
-    """How many seconds the payment service takes over a charge. Raises SettingsError."""
+def read_charge_s(values: Mapping[str, str]) -> tuple[float, float]:
+    """How many seconds the payment service takes over a charge, and keeps for its answer. Raises SettingsError."""
     environment = _Environment(values)
     charge_s = environment.read("SHOP_CHARGE_TIME", "0ms", _span_s)
+    answer_s = environment.read("SHOP_ANSWER_TIME", "0ms", _span_s)
     _raise("payment", environment)
     assert charge_s is not None, "a mistake was raised"
-    return charge_s
+    assert answer_s is not None, "a mistake was raised"
+    return charge_s, answer_s
 
 
 def _raise(service: str, environment: _Environment) -> None:

@@ -99,7 +99,7 @@ def test_a_request_leaves_the_queue_when_its_caller_does():
     assert (late, after, turned_away) == (504, 200, 0)
 
 
-def payment(tmp_path, work, *, charge_s=0.0):
+def payment(tmp_path, work, *, charge_s=0.0, answer_s=0.0):
     """Run work(ask a charge) against the payment service's own route; gives its result and the ledger's keys."""
 
     async def scenario():
@@ -110,7 +110,7 @@ def payment(tmp_path, work, *, charge_s=0.0):
 
             from services.shop.application import Refused, _refused
 
-            routes = PaymentService(payments, charge_s=charge_s).routes()
+            routes = PaymentService(payments, charge_s=charge_s, answer_s=answer_s).routes()
             app = around(Starlette(routes=routes, exception_handlers={Refused: _refused}))
 
             async def charge(key, waits_ms):
@@ -137,6 +137,17 @@ def test_a_charge_whose_caller_gives_up_meanwhile_is_not_made(tmp_path):
     statuses, keys = payment(tmp_path, work, charge_s=0.02)
 
     assert (statuses, keys) == ([504, 201, 201], ["in-time", "any"])
+
+
+def test_a_charge_whose_answer_would_come_too_late_is_not_made(tmp_path):
+    """Payment keeps the time that its answer takes: who gives up within it is not charged."""
+
+    async def work(charge):
+        return [(await charge(key, waits_ms))[0] for key, waits_ms in (("near", "100000"), ("far", HOUR_MS))]
+
+    statuses, keys = payment(tmp_path, work, answer_s=200.0)
+
+    assert (statuses, keys) == ([504, 201], ["far"])
 
 
 class ListeningClient:
