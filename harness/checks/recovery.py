@@ -71,6 +71,35 @@ def judge(promise: Recovery, evidence: Evidence) -> CheckResult:
     )
 
 
+def regained_after(
+    evidence: Evidence, zone: tuple[int, int], limit_s: float
+) -> tuple[Verdict, float | None, str]:  # fmt: skip
+    """
+    The same question counted from any instant, known to lie in a zone: verdict, seconds until the last of the system's
+    objectives held again (0: none ever broke), and why.
+    """
+    by_name: dict[str, list[Objective]] = {}
+    for objective in evidence.system.objectives:
+        by_name.setdefault(objective.of, []).append(objective)
+    since = FaultSpan(start=zone, end=zone)
+    found = {of: _judge(evidence, of, o, since, limit_s) for of, o in sorted(by_name.items()) if evidence.columns(of)}
+    if not found:
+        return Verdict.INCONCLUSIVE, None, "no request that has an objective was sent"
+    gravest = max(answer.verdict.gravity for answer in found.values())
+    decisive = {of: answer for of, answer in found.items() if answer.verdict.gravity == gravest}
+    instants = [answer.found.at_s for answer in found.values() if answer.found is not None]
+    known = [at_s for at_s in instants if at_s is not None]
+    at_s = max(known) if known and len(known) == len(found) else None
+    told = "; ".join(f"{of}: {_since_start(answer, limit_s)}" for of, answer in decisive.items())
+    return next(iter(decisive.values())).verdict, at_s, told
+
+
+def _since_start(answer: _Answer, limit_s: float) -> str:
+    if answer.found is not None and answer.found.at_s == 0 and answer.verdict is Verdict.PASS:
+        return f"its objectives never broke, {show_duration(limit_s)} allowed"
+    return answer.text.replace("after the fault's end", "after the incident began")
+
+
 def _fault(promise: Recovery, evidence: Evidence) -> tuple[str, FaultSpan | None]:
     """The fault named, or the last one that ends."""
     spans = evidence.receipts.spans

@@ -44,6 +44,12 @@ COMMANDS = {
     "status": "how a living system is",
     "watch": "show a living system in this terminal",
     "down": "end a living system",
+    "drill run": "lead people through a drill",
+    "drill record": "record a rehearsal by hand, to be compiled and replayed",
+    "drill compile": "turn what happened in a run into a drill that can be replayed",
+    "drill replay": "play a recorded run again, at the same instants",
+    "drill diff": "what went otherwise in a second run of a drill",
+    "drill report": "write a drill's report anew: timeline, objectives, open questions",
     "doctor": "say what is present, what is missing and how to get it",
     "clean": "undo everything that any run left behind",
 }
@@ -73,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HarnessError as error:
         return _problem(error, arguments)
     except KeyboardInterrupt:
-        undone = ", everything was undone" if arguments[:1] == ["run"] else ""
+        undone = ", everything was undone" if arguments[:1] in (["run"], ["up"], ["drill"]) else ""
         print(f"interrupted{undone}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -95,7 +101,9 @@ def _dispatch(arguments: list[str]) -> int:
         return EXIT_PASS if arguments else EXIT_WRONG_INPUT
     name, *rest = arguments
     if rest and f"{name} {rest[0]}" in COMMANDS:
-        name, *rest = f"{name} {rest[0]}", *rest[1:]
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    elif any(command.startswith(f"{name} ") for command in COMMANDS):
+        raise _unknown_part(name, rest)
     if name in {"-V", "--version"}:
         print(f"harness {__version__}")
         return EXIT_PASS
@@ -129,6 +137,14 @@ def _unknown_command(name: str) -> InputError:
         otherwise = "`harness --help` shows the commands"
     known = ["--help", "--version"] if what == "option" else COMMANDS
     return InputError(f"harness: unknown {what} {name!r}", hint=did_you_mean(name, known, otherwise))
+
+
+def _unknown_part(name: str, rest: Sequence[str]) -> InputError:
+    from harness.cli.parser import did_you_mean
+
+    known = [command.partition(" ")[2] for command in COMMANDS if command.startswith(f"{name} ")]
+    said = f"harness {name}: unknown command {rest[0]!r}" if rest else f"harness {name}: what is to be done?"
+    return InputError(said, hint=did_you_mean(rest[0] if rest else "", known, f"harness {name} {'|'.join(known)}"))
 
 
 def help_text() -> str:

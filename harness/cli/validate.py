@@ -50,9 +50,12 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _read(path: Path, overrides: tuple[str, ...]) -> str:
+    from harness.drill.file import load_drill, looks_like_drill
     from harness.plan import make_plan
     from harness.scenario.file import load_scenario
 
+    if looks_like_drill(path):
+        return load_drill(path).drill.name
     loaded = load_scenario(path, overrides)
     make_plan(loaded.scenario, loaded.system)
     return loaded.scenario.name

@@ -58,14 +58,14 @@ class _Lines:
 
     def __init__(self) -> None:
         self._next_s = 0.0
-        self._seen_s = -1.0
+        self._seen = 0
 
     def show(self, status: dict[str, Any]) -> None:
         from harness.live.panel import faults_line, headline, told
 
         for event in status["events"]:
-            if event["at_s"] > self._seen_s:
-                self._seen_s = event["at_s"]
+            if event["number"] > self._seen:
+                self._seen = event["number"]
                 print(f"[{event['at_s']:.1f} s] {told(event)}", flush=True)
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + LINE_EVERY_S

@@ -52,7 +52,8 @@ class Figures:
         self._floors = [FloorWatch(floor, by_name[floor.slo]) for floor in floors]
         self._tripped = tripped
         self._breakers: dict[str, str] = {}
-        self._events: deque[tuple[int, str, str, dict[str, Any]]] = deque(maxlen=MOST_EVENTS)
+        self._events: deque[tuple[int, int, str, str, dict[str, Any]]] = deque(maxlen=MOST_EVENTS)
+        self._count = 0
 
     def watch(self, batches: Rows) -> None:
         """Take a batch of rows as the recorder writes it."""
@@ -66,7 +67,8 @@ class Figures:
             for t_ns, kind, subject, data in batches.get("events", ()):
                 told = json.loads(str(data))
                 if kind not in _QUIET and told.get("kind") != "fault":  # a fault's phase tells no more than the fault
-                    self._events.append((int(str(t_ns)), str(kind), str(subject), told))
+                    self._count += 1
+                    self._events.append((self._count, int(str(t_ns)), str(kind), str(subject), told))
             trips = [trip for floor in self._floors if (trip := floor.look()) is not None]
         for trip in trips:
             self._tripped(trip)
@@ -95,8 +97,14 @@ class Figures:
                 "slos": [_left(budget) for budget in self._budgets],
                 "breakers": dict(sorted(self._breakers.items())),
                 "events": [
-                    {"at_s": round((t_ns - t0_ns) / NS_PER_S, 3), "kind": kind, "subject": subject, "data": data}
-                    for t_ns, kind, subject, data in list(self._events)[-30:]
+                    {
+                        "number": number,
+                        "at_s": round((t_ns - t0_ns) / NS_PER_S, 3),
+                        "kind": kind,
+                        "subject": subject,
+                        "data": data,
+                    }
+                    for number, t_ns, kind, subject, data in list(self._events)[-30:]
                 ],
             }
 

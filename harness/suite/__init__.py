@@ -72,12 +72,14 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
 
 
 def looks_like_scenario(path: Path) -> bool:
-    """Whether a YAML file has a `timeline` at its top: so that Compose files beside scenarios are left alone."""
+    """Whether a YAML file has a `timeline` at its top: so that Compose files and drills beside scenarios are left alone."""
     try:
         if not path.is_file():  # reading a pipe would wait, a device might never end
             return False
         with path.open("rb") as file:
-            return any(line.startswith((b"timeline:", b"expect:")) for line in file.read(LARGEST_BYTES).splitlines())
+            lines = file.read(LARGEST_BYTES).splitlines()
+        drill = any(line.startswith(b"script:") for line in lines)
+        return not drill and any(line.startswith((b"timeline:", b"expect:")) for line in lines)
     except OSError:
         return False
 

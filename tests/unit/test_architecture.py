@@ -46,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "suite": BELOW_SUITE,
     "comparison": BELOW_SUITE | {"slis", "suite"},
     "gate": BELOW_SUITE | {"slis", "suite", "comparison"},
-    **{door: BELOW_SUITE | {"suite", "slis", "history", "comparison", "gate", "live"} for door in DOORS},
+    "drill": BELOW_SUITE | {"suite", "slis", "comparison", "live"},
+    **{door: BELOW_SUITE | {"suite", "slis", "history", "comparison", "gate", "live", "drill"} for door in DOORS},
     "__main__": {"cli"},  # the command line by another name
 }
 

@@ -1,0 +1,1 @@
+"""Game days: scenarios with people in them, led, recorded, compiled, replayed, compared, reported."""
