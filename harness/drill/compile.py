@@ -26,6 +26,7 @@ from harness.system.model import System
 _WRITTEN = re.compile(r"(\d+)\.(\d*?)0*(/?(?:us|ms|s|m|h))")
 _PEOPLE = ("tags", "goal", "hypotheses", "roles", "objectives", "abort", "after_abort", "learned")
 _ANSWERS = {"step.done": "done", "step.skipped": "skipped", "step.missed": "missed", "step.aborted": "aborted"}
+_USUAL = (("after_abort", "5.000000000s"), ("over", "5.000000000s"), ("least", 20))
 _OF_A_STEP = ("missed", "does")
 
 
@@ -54,7 +55,7 @@ def compile_run(run: Path) -> Compiled:
         drill: Mapping[str, Any] = facts.get("drill") or {}
         data = {
             "name": scenario.name,
-            **{key: drill[key] for key in _PEOPLE if drill.get(key)},
+            **_people(drill),
             **_load(facts["scenario"]),
             "script": _script(scenario, drill, reader.events()),
             "expect": [_tidy(_sparse(one)) for one in facts["scenario"]["expect"]],
@@ -62,6 +63,14 @@ def compile_run(run: Path) -> Compiled:
     if not data["script"]:
         raise InputError(f"{run}: nothing happened in this run that could be played again")
     return Compiled(data=_tidy(data), system=system.file)
+
+
+def _people(drill: Mapping[str, Any]) -> dict[str, Any]:
+    """What the drill says beside its script, without what goes without saying."""
+    found = {key: drill[key] for key in _PEOPLE if drill.get(key) and (key, drill[key]) not in _USUAL}
+    if "abort" in found:
+        found["abort"] = [{k: v for k, v in floor.items() if (k, v) not in _USUAL} for floor in found["abort"]]
+    return found
 
 
 def _load(scenario: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +131,8 @@ def _steps(
         }  # fmt: skip
         if prompt.get("marks"):
             line["marks"] = prompt["marks"]
-        line |= {key: written[subject][key] for key in _OF_A_STEP if written.get(subject, {}).get(key)}
+        own = written.get(subject, {})
+        line |= {key: own[key] for key in _OF_A_STEP if own.get(key) and own[key] != "go-on"}
         line["answer"] = {"said": _ANSWERS[kind], "at": _span(data["declared_s"]), "by": data["by"]}
         found[subject] = (prompt["declared_s"], line)
     return found

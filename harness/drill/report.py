@@ -122,7 +122,9 @@ def _learned(questions: Sequence[str]) -> str:
 
 
 def _span(span_s: float | None) -> str:
-    return "not known" if span_s is None else show_duration(span_s)
+    if span_s is None:
+        return "not known"
+    return show_duration(span_s) if span_s else "0 s"
 
 
 def _bullets(lines: Iterable[str]) -> str:
