@@ -116,7 +116,8 @@ def _verdict(change: Change, rules: Rules, p_limit: float) -> Verdict:
         large, bounded = change.shift >= rules.size_share, change.bound < rules.tolerance_share
     else:
         absolute_ms = change.old * change.shift
-        large, bounded = change.shift >= rules.size and absolute_ms >= rules.size_ms, change.bound < rules.tolerance
+        large = change.shift >= rules.size and absolute_ms >= rules.size_ms
+        bounded = change.bound < rules.tolerance or change.old * change.bound < rules.tolerance_ms
     if change.p <= p_limit and large:
         return Verdict.FAIL
     return Verdict.PASS if bounded else Verdict.INCONCLUSIVE
@@ -168,7 +169,8 @@ def _nearest(changes: Sequence[Change], rules: Rules) -> Change:
 def _no_worse(changes: Sequence[Change], count: int, rules: Rules) -> str:
     near = _nearest(changes, rules)
     return (
-        f"no SLI is worse by {show_share(rules.tolerance)} or {100 * rules.tolerance_share:g} points of availability"
+        f"no SLI is worse by {show_share(rules.tolerance)} and {rules.tolerance_ms:g} ms, or by"
+        f" {100 * rules.tolerance_share:g} points of availability"
         f" ({count} pairs; nearest: {near.name}, at most {shown_change(near.sli, near.bound)})"
     )
 

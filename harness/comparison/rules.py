@@ -37,6 +37,7 @@ class Rules:
     size_ms: float = 2.0
     size_share: float = 0.005  # availability: share of requests
     tolerance: float = 0.20
+    tolerance_ms: float = 4.0  # a latency that can have grown by no more has not grown, whatever share of it that is
     tolerance_share: float = 0.01
 
     @property
