@@ -8,6 +8,7 @@ days and machines differ by more than most changes do.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -78,6 +79,7 @@ class History:
     def _open(self) -> sqlite3.Connection:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))  # reasons of verdicts are its owner's business
             db = sqlite3.connect(self.file, timeout=_WAIT_S)
         except (sqlite3.OperationalError, OSError) as error:
             raise SetUpError(f"{self.file}: cannot be opened: {error}") from error

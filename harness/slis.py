@@ -20,6 +20,7 @@ from harness.journal.columns import GOOD, UNFINISHED, RequestColumns
 from harness.journal.reader import JournalReader
 from harness.judge import judge
 from harness.receipts.base import Record
+from harness.secrets import text
 from harness.statistics import nearest_rank, printable
 from harness.verdict import RunVerdict, Verdict
 
@@ -87,9 +88,9 @@ def read_row(run: Path, verdict: RunVerdict | None = None) -> Row:
             scenario=verdict.scenario,
             verdict=verdict.verdict.value,
             as_declared=verdict.as_declared,
-            reason=verdict.reason,
+            reason=text(verdict.reason),
             started_s=_started_s(facts),
-            doubt=f"{doubts[0].kind} {doubts[0].status}: {doubts[0].sentence}" if doubts else None,
+            doubt=text(f"{doubts[0].kind} {doubts[0].status}: {doubts[0].sentence}") if doubts else None,
             machine_to_blame=bool(doubts) and all(r.machine_to_blame for r in doubts),
             schedule_error_p99_ms=load.numbers.get("schedule_error_p99_ms") if load else None,
             seed=facts.get("seed"),

@@ -22,6 +22,7 @@ from harness.run.facts import run_id_of
 from harness.run.interruption import terminated_like_interrupted
 from harness.run.options import RunOptions
 from harness.run.quiet import wait_until_quiet
+from harness.secrets import private_opener
 from harness.slis import Row
 
 ROWS = "rows.jsonl"
@@ -84,8 +85,8 @@ def conduct(request: Request, say: Callable[[str], None]) -> Comparison:
     rows = alternation.rows
     scenarios = tuple(replace(one, notes=(*one.notes, *broken_promises(rows[one.scenario]))) for one in found)
     comparison = Comparison(old=sides[0].label, new=sides[1].label, scenarios=scenarios, folder=folder)
-    write_file(folder / FILE_NAME, dump_comparison(comparison))
-    write_file(folder / MARKDOWN, markdown_text(comparison))
+    write_file(folder / FILE_NAME, dump_comparison(comparison), private=True)
+    write_file(folder / MARKDOWN, markdown_text(comparison), private=True)
     return comparison
 
 
@@ -155,5 +156,5 @@ class _Telling:
 
 def _keep(file: Path, side: int, seed: int, row: Row) -> None:
     """Every row, the thrown away ones too: so that the answer can be worked out again."""
-    with file.open("a", encoding="utf-8") as out:
+    with open(file, "a", encoding="utf-8", opener=private_opener) as out:
         out.write(json.dumps({"side": "old" if side == OLD else "new", "pair_seed": seed, **row.to_json()}) + "\n")

@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.comparison.rules import late
 from harness.errors import HarnessError, InputError, SetUpError
 from harness.run.options import RunOptions
+from harness.secrets import fields
 from harness.slis import Row, read_row
 from harness.suite.child import run_in_child
 
@@ -48,7 +49,7 @@ def side_of(word: str, overrides: Sequence[str], scratch: Path) -> Side:
     """
     path = Path(word)
     own = tuple(overrides)
-    label = " ".join((word, *own))
+    label = " ".join((word, *fields(list(own))))
     if path.is_file():
         return Side(label=label, overrides=own, compose=path.resolve())
     if path.is_dir():

@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": JUDGED | {"receipts"},
     "judge": JUDGED | {"receipts", "checks"},
     "report": {"verdict", "units", "errors", "journal", "clock", "progress", "secrets"},
-    "slis": JUDGED | {"receipts", "judge"},
+    "slis": JUDGED | {"receipts", "judge", "secrets"},
     "history": {"slis", "errors", "report"},
     "suite": BELOW_SUITE,
     "comparison": BELOW_SUITE | {"slis", "suite"},

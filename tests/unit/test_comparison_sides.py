@@ -196,3 +196,17 @@ def test_a_folder_that_cannot_be_made_is_a_set_up_error(repository: Path) -> Non
 
     with pytest.raises(SetUpError, match="cannot make"):
         conduct(request_for(repository, options=RunOptions(reports=repository / "file")), lambda _: None)
+
+
+def test_a_secret_among_the_overrides_is_masked_and_what_is_kept_is_its_owners(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the label of a side, and so in everything that shows it."""
+    run_by(monkeypatch, Versions())
+
+    comparison = conduct(request_for(repository, new_overrides=("with.api.DB_PASSWORD=hunter2",)), lambda _: None)
+
+    assert comparison.folder is not None
+    for file in comparison.folder.iterdir():
+        assert "hunter2" not in file.read_text()
+        assert file.stat().st_mode & 0o077 == 0

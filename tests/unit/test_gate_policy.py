@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from unit.report_samples import check, receipt, run_verdict, write_journal
 from unit.sli_rows import Versions
 
 from harness.cli.main import main
-from harness.comparison.document import Comparison, dump_comparison
+from harness.comparison.bank import read_bank
+from harness.comparison.document import Comparison, dump_comparison, read_comparison
 from harness.comparison.pairs import Alternation
 from harness.comparison.rules import Rules
 from harness.errors import InputError
@@ -321,3 +325,18 @@ def test_the_schema_of_a_policy_takes_what_the_model_takes() -> None:
     assert validator.is_valid({"require": ["a"], "regression": {"required": True}, "inconclusive": "warn"})
     assert not validator.is_valid({"requires": ["a"]})
     assert Policy().flaky == "fail"
+
+
+@given(
+    st.text(max_size=200) | st.dictionaries(st.text(max_size=12), st.integers() | st.text(max_size=8)).map(json.dumps)
+)
+def test_no_policy_comparison_or_baseline_however_wrong_crashes_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    """Whatever stands in the file, it is read or it is wrong input."""
+    folder = tmp_path_factory.mktemp("wrong")
+    for reader, name in ((read_policy, "gate.yaml"), (read_comparison, "comparison.json"), (read_bank, "bank.json")):
+        file = folder / name
+        file.write_bytes(text.encode("utf-8", "surrogatepass"))
+        with contextlib.suppress(InputError):
+            reader(file)
