@@ -11,11 +11,13 @@ from harness.faults.kill import Kill
 from harness.faults.lag import Lag
 from harness.faults.latency import Latency
 from harness.faults.limit_data import LimitData
+from harness.faults.lose_region import LoseRegion
 from harness.faults.partition import Partition
 from harness.faults.pause import Pause
 from harness.faults.request import Request
 from harness.faults.reset_peer import ResetPeer
 from harness.faults.restart import Restart
+from harness.faults.rolling_restart import RollingRestart
 from harness.faults.slicer import Slicer
 from harness.faults.slow_close import SlowClose
 from harness.faults.status import Status
@@ -28,7 +30,7 @@ FAULTS: dict[str, type[Fault]] = {
         Latency, Bandwidth, SlowClose, Timeout, ResetPeer, Slicer, LimitData,
         Down,
         Status, Delay, Abort,
-        Kill, Stop, Pause, Restart,
+        Kill, Stop, Pause, Restart, RollingRestart, LoseRegion,
         Request,
         Partition, Lag,
     )

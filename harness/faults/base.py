@@ -7,6 +7,7 @@ was really there. It does not know who answers: the conductor does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -54,6 +55,12 @@ class World(Protocol):
 
     def resume(self, service: str) -> None: ...
 
+    def wait(self, span_s: float) -> None:
+        """Do nothing for so many seconds."""
+
+    def group(self, name: str) -> tuple[str, ...]:
+        """The services of a group that the system names."""
+
     def request(self, service: str, method: str, path: str, body: dict[str, Any]) -> None:
         """Send body as JSON to the service's own address; an answer outside 200 to 299 is an error."""
 
@@ -98,6 +105,10 @@ class Fault(Words):
     def target(self) -> str:
         """The link or service it acts on."""
         return str(getattr(self, self.acts_on))
+
+    def parts(self, groups: Mapping[str, Sequence[str]]) -> tuple[Fault, ...]:  # noqa: ARG002  # most are one
+        """What it is made of, each part a fault of one link or service; groups: the system's, services by name."""
+        return (self,)
 
     def inject(self, world: World, name: str) -> None:
         """Do it. `name` is unique in the run."""

@@ -22,11 +22,13 @@ from harness.faults.kill import Kill
 from harness.faults.lag import Lag
 from harness.faults.latency import Latency
 from harness.faults.limit_data import LimitData
+from harness.faults.lose_region import LoseRegion
 from harness.faults.partition import Partition
 from harness.faults.pause import Pause
 from harness.faults.request import Request
 from harness.faults.reset_peer import ResetPeer
 from harness.faults.restart import Restart
+from harness.faults.rolling_restart import RollingRestart
 from harness.faults.slicer import Slicer
 from harness.faults.slow_close import SlowClose
 from harness.faults.status import Status
@@ -188,6 +190,16 @@ def pause(service: str) -> Pause:
 def restart(service: str, *, signal: str = "term") -> Restart:
     """End service and start it again at once."""
     return _made(Restart, service=service, signal=signal)
+
+
+def rolling_restart(*services: str, signal: str = "term", settle: str = "1s") -> RollingRestart:
+    """Restart services one after another."""
+    return _made(RollingRestart, services=services, signal=signal, settle=settle)
+
+
+def lose_region(region: str, *, by: str = "kill") -> LoseRegion:
+    """Kill or freeze every service of a group at once."""
+    return _made(LoseRegion, region=region, by=by)
 
 
 def request(

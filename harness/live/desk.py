@@ -233,9 +233,10 @@ class Desk:
             self._trips.append(trip)
 
     def _refuse_collision(self, fault: Fault) -> None:
+        groups = self.session.setting.system.members
         for name in self._ends:
             other = self._stretches[name].fault
-            if other is not None and held(fault) is not None and held(other) == held(fault):
+            if other is not None and held(fault, groups) & held(other, groups):
                 message = f"{name} already holds {fault.target}; healing one would undo the other"
                 raise InputError(message, hint=f"harness heal {name}")
 

@@ -8,6 +8,7 @@ A ledger is JSON: {"entries": [{...}, ...]} or a plain list; the field that hold
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from harness.children import Emit
@@ -22,8 +23,27 @@ MOST_KEYS = 10_000  # written down of a ledger that held entries before the load
 PAUSE_S = 0.2
 
 
-def read_ledger(ledger: Ledger, address: tuple[str, int], *, add: Add, emit: Emit, clock: Clock) -> None:
-    """Write every entry as a row of `ledger`, then the event `ledger.read`; or `ledger.unread` with the reason."""
+def read_ledger(ledger: Ledger, keepers: Mapping[str, tuple[str, int]], *, add: Add, emit: Emit, clock: Clock) -> None:
+    """
+    Write every entry as a row of `ledger`, then the event `ledger.read`; or `ledger.unread` with the reason.
+    keepers: the address of each service that keeps a part; without one of the parts the whole is unread.
+    """
+    entries: list[dict[str, Any]] = []
+    for service, address in keepers.items():
+        part = _read_part(ledger, service, address, emit=emit, clock=clock)
+        if part is None:
+            return
+        entries += part
+    for entry in entries:
+        key = entry.get(ledger.key)
+        add("ledger", (ledger.name, None if key is None else str(key), json.dumps(entry)))
+    emit("ledger.read", ledger.name, {"entries": len(entries)})
+
+
+def _read_part(
+    ledger: Ledger, service: str, address: tuple[str, int], *, emit: Emit, clock: Clock
+) -> list[dict[str, Any]] | None:
+    """What one service keeps of a ledger; None, and the event `ledger.unread`, when it cannot be had in time."""
     client = JsonClient(*address, timeout_s=LIMIT_S)
     deadline_ns = clock.now_ns() + round(LIMIT_S * NS_PER_S)
     try:
@@ -33,34 +53,35 @@ def read_ledger(ledger: Ledger, address: tuple[str, int], *, add: Add, emit: Emi
                 break
             except NoAnswer as error:
                 if clock.now_ns() >= deadline_ns:
-                    emit("ledger.unread", ledger.name, {"error": f"{ledger.service}{ledger.path}: {error}"})
-                    return
+                    emit("ledger.unread", ledger.name, {"error": f"{service}{ledger.path}: {error}"})
+                    return None
                 clock.sleep_s(PAUSE_S)
     finally:
         client.close()
     entries = _entries(answer)
     if entries is None:
-        emit("ledger.unread", ledger.name, {"error": f"{ledger.service}{ledger.path}: no list of entries"})
-        return
-    for entry in entries:
-        key = entry.get(ledger.key)
-        add("ledger", (ledger.name, None if key is None else str(key), json.dumps(entry)))
-    emit("ledger.read", ledger.name, {"entries": len(entries)})
+        emit("ledger.unread", ledger.name, {"error": f"{service}{ledger.path}: no list of entries"})
+    return entries
 
 
-def look_into_ledger(ledger: Ledger, address: tuple[str, int], *, emit: Emit) -> None:
+def look_into_ledger(ledger: Ledger, keepers: Mapping[str, tuple[str, int]], *, emit: Emit) -> None:
     """
     Before the load: the event `ledger.before` with the number of entries and their keys (10,000 at most). One look only;
     a ledger that gives no answer yet gives no event.
     """
-    client = JsonClient(*address, timeout_s=LOOK_LIMIT_S)
-    try:
-        entries = _entries(client.get(ledger.path))
-    except NoAnswer:
-        return
-    finally:
-        client.close()
-    if entries is not None:
+    entries: list[dict[str, Any]] = []
+    for address in keepers.values():
+        client = JsonClient(*address, timeout_s=LOOK_LIMIT_S)
+        try:
+            part = _entries(client.get(ledger.path))
+        except NoAnswer:
+            return
+        finally:
+            client.close()
+        if part is None:
+            return
+        entries += part
+    if keepers:
         keys = [str(entry[ledger.key]) for entry in entries[:MOST_KEYS] if entry.get(ledger.key) is not None]
         emit("ledger.before", ledger.name, {"entries": len(entries), "keys": keys})
 

@@ -164,7 +164,8 @@ class Record:
         if down_ns is not None:
             spans.append((down_ns, FOREVER_NS))
         for calls in self.faults.values():
-            if calls.fault.family == "process" and calls.fault.target == service and calls.injecting_ns is not None:
+            hit = any(part.target == service for part in calls.fault.parts(self.system.members))
+            if calls.fault.family == "process" and hit and calls.injecting_ns is not None:
                 until_ns = calls.healed_ns if calls.fault.undoable else calls.injected_ns
                 spans += [(calls.injecting_ns, until_ns or FOREVER_NS)]
         return spans

@@ -13,29 +13,35 @@ from itertools import pairwise
 from harness.clock import NS_PER_S
 from harness.receipts.base import Record
 from harness.scenario.model import Scenario
-from harness.scenario.promises import Breaker, Bulkhead
+from harness.scenario.promises import Breaker, Bulkhead, Instances
 from harness.statistics import median
 from harness.verdict import Receipt, Verdict
 
 LONGEST_SILENCE_S = 1.0
 _MISSED_LOOKS = 2.5  # an observer that looks rarely is silent only when it missed looks of its own
 ACTUATOR = "actuator"
+INSTANCES = "instances"
 _COMING_BACK_NS = NS_PER_S  # after a start the first look may fail
 
 
-def needed_services(scenario: Scenario) -> set[str]:
-    """Services whose own word some promise rests on: the client of each breaker and bulkhead judged by events."""
+def needed_observers(scenario: Scenario) -> set[tuple[str, str]]:
+    """
+    (observer, service) whose word some promise rests on: the actuator of the client of each breaker, and of each
+    bulkhead judged by events; the balancer of instances that are to be ejected or readmitted.
+    """
     found = set()
     for expectation in scenario.expect:
         promise = expectation.promise
         if isinstance(promise, Breaker) or (isinstance(promise, Bulkhead) and promise.rejects_within_s is not None):
-            found.add(promise.on.partition("->")[0])
+            found.add((ACTUATOR, promise.on.partition("->")[0]))
+        elif isinstance(promise, Instances) and promise.needs_states:
+            found.add((INSTANCES, promise.behind))
     return found
 
 
 def judge_observers(record: Record, promised: Scenario) -> list[Receipt]:
     """One receipt an observer and subject; also one for an observer that is needed and never wrote a word."""
-    needed = needed_services(promised)
+    needed = needed_observers(promised)
     samples: dict[tuple[str, str], tuple[int, list[int]]] = {}
     sql = "SELECT observer, subject, t_ns, ok FROM probes ORDER BY t_ns"
     for observer, subject, t_ns, ok in record.reader.rows(sql):
@@ -43,11 +49,10 @@ def judge_observers(record: Record, promised: Scenario) -> list[Receipt]:
         if ok:
             good.append(t_ns)
         samples[observer, subject] = (failures + (not ok), good)
-    for service in needed:
-        samples.setdefault((ACTUATOR, service), (0, []))
+    for observed in needed:
+        samples.setdefault(observed, (0, []))
     return [
-        _judge(record, key, failures, good, needed=key[0] == ACTUATOR and key[1] in needed)
-        for key, (failures, good) in sorted(samples.items())
+        _judge(record, key, failures, good, needed=key in needed) for key, (failures, good) in sorted(samples.items())
     ]
 
 

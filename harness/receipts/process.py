@@ -8,6 +8,8 @@ unanswered requests on its links are told beside, they are no proof.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.clock import NS_PER_S
@@ -15,7 +17,7 @@ from harness.faults.kill import Kill
 from harness.receipts.base import FOREVER_NS, FaultCalls, FaultSpan, Record
 from harness.receipts.fault import call_zone, receipt_of
 from harness.units import show_duration
-from harness.verdict import Receipt
+from harness.verdict import Receipt, Verdict
 
 ENDED = ("service.killed", "service.stopped", "service.exited")
 _BY_THE_CALL_NS = NS_PER_S // 2  # what ends later, the end of the run included, was ended by something else
@@ -23,7 +25,37 @@ _SEEN_AFTER_NS = NS_PER_S // 2  # how long the process table may lag behind the 
 
 
 def judge_process(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan | None]:
-    """The receipt of one fault of a service, and when the service was really away (None: it never was)."""
+    """The receipt of a fault of one service or of several, and when they were really away (None: they never were)."""
+    parts = calls.fault.parts(record.system.members)
+    if parts == (calls.fault,):
+        return _judge_one(record, calls)
+    if not parts:
+        return receipt_of(
+            calls, "NO EVIDENCE", f"the system has no services that {calls.fault.target} stands for"
+        ), None
+    judged = [_judge_one(record, replace(calls, fault=part)) for part in parts]
+    spans = [span for _, span in judged if span is not None]
+    numbers: dict[str, object] = {
+        part.target: receipt.numbers for part, (receipt, _) in zip(parts, judged, strict=True)
+    }
+    bad = [receipt for receipt, _ in judged if receipt.verdict is not Verdict.PASS]
+    if bad:
+        span = _whole(spans) if len(spans) == len(parts) else None
+        return receipt_of(calls, bad[0].status, "; ".join(r.sentence for r in bad), numbers), span
+    whole = _whole(spans)
+    begun_s, ended_s = record.second(whole.start[1]), record.second(whole.end[0])
+    text = f"{len(parts)} services were away between {begun_s:.2f} s and {ended_s:.2f} s, each gone and back"
+    return receipt_of(calls, "APPLIED", text, numbers), whole
+
+
+def _whole(spans: Sequence[FaultSpan]) -> FaultSpan:
+    """From the first service gone to the last one back."""
+    first, last = min(spans, key=lambda s: s.start[1]), max(spans, key=lambda s: s.end[1])
+    return FaultSpan(start=first.start, end=last.end, how="by process")
+
+
+def _judge_one(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan | None]:
+    """As judge_process, for a fault of one service."""
     if calls.failed is not None:
         return receipt_of(calls, "NO EFFECT", f"it could not be injected or healed: {calls.failed}"), None
     if calls.injecting_ns is None or calls.injected_ns is None:

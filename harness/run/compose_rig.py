@@ -99,7 +99,7 @@ class ComposeRig:
         self._topology.up()
         self._world = RunWorld(
             toxiproxy=proxy.toxiproxy, gate=proxy.gate, topology=self._topology, address=self.service_address,
-            emit=self._emit, seed=self._seed, clock=self._clock,
+            emit=self._emit, seed=self._seed, clock=self._clock, groups=self._system.members,
         )  # fmt: skip
 
     def _command_environment(self) -> dict[str, str]:

@@ -72,6 +72,7 @@ class Rig:
             toxiproxy=self.toxiproxy, gate=self.gate.client, topology=self.topology,
             address=self.service_address, emit=self._emit, seed=self._seed, clock=self._clock,
             links=[link.name for link in self._system.links],
+            groups=self._system.members,
         )  # fmt: skip
         self._parts = [self.topology.down, self.gate.down, self.toxiproxy.down]
         say(f"starting {len(self._system.services)} services behind {len(specs)} links")

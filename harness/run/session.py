@@ -22,6 +22,7 @@ from harness.observe.actuator import ActuatorObserver
 from harness.observe.ledger import look_into_ledger, read_ledger
 from harness.observe.machine import MachineObserver
 from harness.observe.replication import ReplicationObserver
+from harness.observe.states import StatesObserver
 from harness.progress import Progress, View
 from harness.run.backend import Backend
 from harness.run.clean import sweep
@@ -36,7 +37,7 @@ from harness.scenario.masking import masked_facts
 from harness.scenario.model import Load
 from harness.secrets import PRIVATE_FOLDER
 from harness.system.masking import remember
-from harness.system.model import System
+from harness.system.model import Ledger, System
 
 START_DELAY_S = 0.25  # between the word "go" and the first arrival
 LOAD_READY_LIMIT_S = 60.0
@@ -163,6 +164,18 @@ class Session:
             self._undo.callback(observer.stop)
             observer.start()
             self._actuators[service.name] = observer
+        self._observe_states()
+
+    def _observe_states(self) -> None:
+        for service in self.setting.system.services.values():
+            if service.state is None:
+                continue
+            observer = StatesObserver(
+                service.name, service.state, self.rig.service_address(service.name),
+                add=self.recorder.add, emit=self.recorder.emit, clock=self._clock,
+            )  # fmt: skip
+            self._undo.callback(observer.stop)
+            observer.start()
 
     def _hear(self, batches: Rows) -> None:
         self._tally.watch(batches)
@@ -203,7 +216,7 @@ class Session:
         self_test = self._load.wait_ready(LOAD_READY_LIMIT_S)
         self.recorder.check()
         for ledger in self.setting.system.ledgers:
-            look_into_ledger(ledger, self.rig.service_address(ledger.service), emit=self.recorder.emit)
+            look_into_ledger(ledger, self._keepers(ledger), emit=self.recorder.emit)
         self.t0_ns = self._clock.now_ns() + round(START_DELAY_S * NS_PER_S)
         self._load.go(self.t0_ns)
         self.recorder.put({"t0_ns": self.t0_ns})
@@ -306,10 +319,13 @@ class Session:
                 self.recorder.emit("fault.failed", name, {"error": str(error)})
         for ledger in self.setting.system.ledgers:
             read_ledger(
-                ledger, self.rig.service_address(ledger.service),
+                ledger, self._keepers(ledger),
                 add=self.recorder.add, emit=self.recorder.emit, clock=self._clock,
             )  # fmt: skip
         self._how = "finished"
+
+    def _keepers(self, ledger: Ledger) -> dict[str, tuple[str, int]]:
+        return {service: self.rig.service_address(service) for service in ledger.keepers}
 
     def put(self, facts: Mapping[str, Any]) -> None:
         """Further facts for the journal's run table; what of them is secret is masked."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import http.client
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.children import Emit
@@ -32,9 +32,14 @@ class RunWorld:
     def __init__(
         self, *, toxiproxy: Toxics, gate: RequestFaults, topology: Hurts,
         address: Callable[[str], tuple[str, int]], emit: Emit, seed: int, clock: Clock, links: Sequence[str] = (),
+        groups: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:  # fmt: skip
-        """address: where a service itself listens, past its links. links: the names of all of them."""
+        """
+        address: where a service itself listens, past its links. links: the names of all of them. groups: the system's,
+        services by name.
+        """
         self._links = tuple(links)
+        self._groups = groups or {}
         self._toxiproxy, self._gate, self._topology = toxiproxy, gate, topology
         self._address, self._emit = address, emit
         self._seed = seed
@@ -106,6 +111,14 @@ class RunWorld:
 
     def resume(self, service: str) -> None:
         self._topology.resume(service)
+
+    def wait(self, span_s: float) -> None:
+        self._clock.sleep_s(span_s)
+
+    def group(self, name: str) -> tuple[str, ...]:
+        if name not in self._groups:
+            raise HarnessError(f"the system has no group {name!r}; there are: {', '.join(self._groups) or 'none'}")
+        return self._groups[name]
 
     def request(self, service: str, method: str, path: str, body: dict[str, Any]) -> None:
         status = send_json(self._address(service), method, path, body)

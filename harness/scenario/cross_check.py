@@ -13,9 +13,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.faults.base import Fault
+from harness.faults.lose_region import LoseRegion
 from harness.faults.request import Request
+from harness.faults.rolling_restart import RollingRestart
 from harness.scenario.model import Load, Step
-from harness.scenario.promises import Breaker, Bulkhead, Crossings, Effects, Errors, Promise, Recovery, Retries, Slo
+from harness.scenario.promises import (
+    Breaker,
+    Bulkhead,
+    Connections,
+    Crossings,
+    Effects,
+    Errors,
+    Instances,
+    Promise,
+    Recovery,
+    Region,
+    Retries,
+    Slo,
+)
 from harness.scenario.timeline import Placed, Timeline, lay_out, names_of
 from harness.system.document import Where, did_you_mean
 from harness.system.mistakes import Finding
@@ -59,7 +74,7 @@ def cross_check(parts: Parts) -> Iterator[Finding]:
     yield from _promises(parts, timeline)
     yield from _because(parts)
     if timeline is not None:
-        yield from _side_by_side(timeline)
+        yield from _side_by_side(timeline, parts.system.members if parts.system is not None else {})
     if parts.system is not None:
         yield from _against_system(parts, parts.system)
 
@@ -110,6 +125,13 @@ def _promises(parts: Parts, timeline: Timeline | None) -> Iterator[Finding]:
 def _about_faults(parts: Parts, faults: list[str]) -> Iterator[Finding]:
     if parts.names_unsure:
         return
+    for number, promise in (*parts.of(Instances), *parts.of(Region)):
+        place: Where = ("expect", number, promise.check)
+        if promise.from_ is not None and promise.from_ not in faults:
+            message = f"from names {promise.from_!r}, which is no fault of this timeline"
+            yield Finding(where=(*place, "from"), message=message, hint=did_you_mean(promise.from_, faults))
+        elif promise.needs_fault and not faults:
+            yield Finding(where=place, message="its times count from a fault, and the timeline has none")
     for number, recovery in parts.of(Recovery):
         where = ("expect", number, "recovery")
         if recovery.from_ is not None and recovery.from_ not in faults:
@@ -155,11 +177,11 @@ def _because(parts: Parts) -> Iterator[Finding]:
         yield Finding(where=where, message=message, hint=did_you_mean(parts.because, [*promised, *RECEIPTS]))
 
 
-def _side_by_side(timeline: Timeline) -> Iterator[Finding]:
+def _side_by_side(timeline: Timeline, groups: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
     """Faults that would undo each other: two at once that put one service, or one proxy, out of action, or one switch."""
     exclusive = [p for p in timeline.placed if p.step.fault is not None and p.step.fault.family in EXCLUSIVE]
     for one, other in itertools.combinations(sorted(exclusive, key=lambda p: (p.start_s, p.index)), 2):
-        if held(_fault(one)) == held(_fault(other)):
+        if held(_fault(one), groups) & held(_fault(other), groups):
             overlap = other.start_s < one.end_s or (one.start_s == other.start_s and one.end_s == other.end_s)
             if overlap:
                 message = (
@@ -169,11 +191,11 @@ def _side_by_side(timeline: Timeline) -> Iterator[Finding]:
                 yield Finding(where=("timeline", other.index, "fault"), message=message, hint="put one after the other")
 
 
-def held(fault: Fault) -> tuple[str, ...] | None:
-    """What a fault keeps from others as long as it is on; None when others may be on beside it."""
+def held(fault: Fault, groups: Mapping[str, tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """What a fault keeps from others as long as it is on; nothing when others may be on beside it."""
     if fault.family not in EXCLUSIVE:
-        return None
-    return fault.family, fault.target, fault.path if isinstance(fault, Request) else ""
+        return set()
+    return {(p.family, p.target, p.path if isinstance(p, Request) else "") for p in fault.parts(groups)}
 
 
 def _fault(placed: Placed) -> Fault:
@@ -192,7 +214,8 @@ def _against_system(parts: Parts, system: System) -> Iterator[Finding]:
             yield from aims_at(step.fault, ("timeline", number, "fault"), system)
     yield from _load(parts, system)
     yield from _requests(parts, system)
-    for number, retries in (*parts.of(Retries), *parts.of(Crossings), *parts.of(Bulkhead)):
+    yield from _instances(parts, system)
+    for number, retries in (*parts.of(Retries), *parts.of(Crossings), *parts.of(Bulkhead), *parts.of(Connections)):
         if retries.on not in links:
             where = ("expect", number, retries.check, "on")
             message = f"on is {retries.on!r}, which is no link of the system"
@@ -210,6 +233,19 @@ def _against_system(parts: Parts, system: System) -> Iterator[Finding]:
 
 def aims_at(fault: Fault, where: Where, system: System) -> Iterator[Finding]:
     """What keeps a fault from its target on a system."""
+    if isinstance(fault, LoseRegion):
+        if fault.region not in system.groups:
+            message = f"region is {fault.region!r}, which is no group of the system"
+            near = did_you_mean(fault.region, list(system.groups)) or "in the Compose file: x-harness: {groups: {...}}"
+            yield Finding(where=(*where, "region"), message=message, hint=near)
+        return
+    if isinstance(fault, RollingRestart):
+        for number, service in enumerate(fault.services):
+            if service not in system.services:
+                message = f"services names {service!r}, which the system does not have"
+                hint = did_you_mean(service, list(system.services))
+                yield Finding(where=(*where, "services", number), message=message, hint=hint)
+        return
     place = (*where, fault.acts_on)
     if fault.acts_on == "service":
         if fault.target not in system.services:
@@ -223,6 +259,31 @@ def aims_at(fault: Fault, where: Where, system: System) -> Iterator[Finding]:
     elif link.protocol == "raw" and fault.family == "http":
         message = f"link {fault.target} is declared raw; an HTTP fault needs a link that speaks HTTP"
         yield Finding(where=place, message=message, hint="use a toxic, or proxy: down")
+
+
+def _instances(parts: Parts, system: System) -> Iterator[Finding]:
+    for number, promise in parts.of(Instances):
+        where: Where = ("expect", number, "instances")
+        balancer = system.services.get(promise.behind)
+        if balancer is None:
+            message = f"behind is {promise.behind!r}, which is no service"
+            near = did_you_mean(promise.behind, list(system.services))
+            yield Finding(where=(*where, "behind"), message=message, hint=near)
+            continue
+        if promise.needs_states and (balancer.state is None or balancer.state.of != "instances"):
+            message = f"{promise.behind} does not tell the states of its instances"
+            fix = "in the Compose file: x-harness: {state: {of: instances, path: /haproxy/state}}"
+            yield Finding(where=(*where, "behind"), message=message, hint=fix)
+        known = [link.upstream for link in system.links if link.client == promise.behind]
+        for instance in promise.among:
+            if instance not in known:
+                message = f"among names {instance!r}, which is not behind {promise.behind}"
+                yield Finding(where=(*where, "among"), message=message, hint=did_you_mean(instance, known))
+    for number, promise in parts.of(Region):
+        if promise.group not in system.groups:
+            message = f"group is {promise.group!r}, which the system does not name"
+            near = did_you_mean(promise.group, list(system.groups))
+            yield Finding(where=("expect", number, "region", "group"), message=message, hint=near)
 
 
 def _breaker(breaker: Breaker, where: Where, system: System) -> Iterator[Finding]:

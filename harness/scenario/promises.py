@@ -222,6 +222,94 @@ class Recovery(Promise):
     )
 
 
+class Instances(Promise):
+    check = "instances"
+    summary = (
+        "instances behind a balancer: their share of the requests, ejected and readmitted in time, errors meanwhile"
+    )
+    example = (
+        "instances: {behind: haproxy, among: [order-1, order-2, order-3], from: killed, ejected_within: 2s,"
+        " readmitted_within: 2s, errors_at_most: 0}"
+    )
+    says = ("share_at_least", "share_at_most", "ejected_within", "readmitted_within", "errors_at_most")
+
+    behind: str = Field(description="the service that balances, and tells the states of its instances")
+    among: Names = Field(description="the instances", min_length=1)
+    from_: str | None = Field(None, alias="from", description="fault that the times count from; absent: the first one")
+    share_at_least: Share | None = Field(None, description="least share of the requests that each instance gets")
+    share_at_most: Share | None = Field(None, description="largest share of the requests that one instance gets")
+    ejected_within_s: Seconds | None = Field(
+        None, alias="ejected_within", description="time from an instance's real end until the balancer takes it out"
+    )
+    readmitted_within_s: Seconds | None = Field(
+        None, alias="readmitted_within", description="time from its return until the balancer takes it back"
+    )
+    errors_at_most: int | None = Field(
+        None, description="most errors that clients saw, from the fault until all were taken back", ge=0
+    )
+
+    @property
+    def needs_states(self) -> bool:
+        """Whether the balancer's own word is needed."""
+        return self.ejected_within_s is not None or self.readmitted_within_s is not None
+
+    @property
+    def needs_fault(self) -> bool:
+        return self.needs_states or self.errors_at_most is not None
+
+
+class Region(Promise):
+    check = "region"
+    summary = "a lost region: traffic moved away and came back in time, errors meanwhile"
+    example = "region: {group: east, from: east-lost, moved_within: 3s, returned_within: 5s, errors_at_most: 20}"
+    says = ("moved_within", "returned_within", "errors_at_most")
+
+    group: str = Field(description="a group of the system: x-harness: {groups: {east: {services: [...]}}}")
+    from_: str | None = Field(None, alias="from", description="fault that the times count from; absent: the first one")
+    moved_within_s: Seconds | None = Field(
+        None, alias="moved_within", description="time from its loss until nothing is sent to it any more"
+    )
+    returned_within_s: Seconds | None = Field(
+        None, alias="returned_within", description="time from its return until it answers requests again"
+    )
+    errors_at_most: int | None = Field(
+        None, description="most errors that clients saw, from its loss until it answers again", ge=0
+    )
+
+    @property
+    def needs_fault(self) -> bool:
+        return True
+
+
+class Degradation(Promise):
+    check = "degradation"
+    summary = "which source answers came from, and how stale they were"
+    example = "degradation: {part: product, sources: [cache, service], at_least: 99%, stale_at_most: 2s}"
+    says = ("at_least", "at_most", "stale_at_most")
+
+    part: str = Field(description="part of the answer, as its x-source header names it", min_length=1)
+    of: str | None = Field(None, description="request name; absent: all requests that tell the source of this part")
+    sources: Names = Field(description="the sources meant: cache, service, last-known, default ...", min_length=1)
+    at_least: Share | None = Field(None, description="least share of answers from these sources")
+    at_most: Share | None = Field(None, description="largest share of answers from these sources")
+    stale_at_most_s: Seconds | None = Field(
+        None, alias="stale_at_most", description="age of the oldest stale answer from these sources"
+    )
+
+
+class Connections(Promise):
+    check = "connections"
+    summary = "connections on a link: how many at once, how many new ones in any second"
+    example = "connections: {on: haproxy->order-1, open_at_most: 20, opened_at_most: 60/s, during: recovery}"
+    says = ("open_at_most", "opened_at_most")
+
+    on: Link = Field(description="the link")
+    open_at_most: int | None = Field(None, description="most connections open at once", ge=0)
+    opened_at_most_per_s: PerSecond | None = Field(
+        None, alias="opened_at_most", description="most connections opened in any one second"
+    )
+
+
 class Effects(Promise):
     check = "effects"
     summary = "every acknowledged effect exists exactly once: lost, duplicated, phantom"
@@ -277,7 +365,7 @@ class Slo(Promise):
 PROMISES: dict[str, type[Promise]] = {
     model.check: model
     for model in (
-        Availability, Latency, Slowdown, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Effects, Consistency,
-        Failover, Slo,
+        Availability, Latency, Slowdown, Errors, Throughput, Breaker, Fallback, Retries, Crossings, Bulkhead, Recovery, Instances, Region,
+        Degradation, Connections, Effects, Consistency, Failover, Slo,
     )
 }  # fmt: skip

@@ -25,6 +25,7 @@ from harness.system.links import read_links
 from harness.system.mistakes import Finding, findings, stands_secret
 from harness.system.model import (
     DATA_VARIABLE,
+    Group,
     HealthCheck,
     Ledger,
     Objective,
@@ -96,6 +97,7 @@ class _Reader:
                 asked_by=ledger.asked_by,
                 key=ledger.key,
                 acknowledged=ledger.acknowledged,
+                also=ledger.also,
             )
             for name, ledger in words.ledgers.items()
         )
@@ -112,6 +114,7 @@ class _Reader:
             profiles=profiles,
             objectives=objectives,
             ledgers=ledgers,
+            groups={name: Group(services=group.services, data=group.data) for name, group in words.groups.items()},
         )
 
     def _extension(self) -> SystemWords | None:

@@ -127,7 +127,7 @@ class StateWords(Words):
     """Where a service tells the state of the nodes it looks after, or its own."""
 
     of: Literal["instances", "redis"] = Field(description="instances: those behind a balancer; redis: roles")
-    port: int = Field(ge=1, le=65535, description="the port that answers, beside the one others reach it by: 8404")
+    port: int | None = Field(None, ge=1, le=65535, description="a port of its own that answers; absent: the service's")
     path: str = Field("/state", pattern=PATH, description="path of the answer")
 
 
@@ -140,7 +140,7 @@ class ServiceWords(Words):
         None, pattern=PATH, description="path where a database node says its role and position: /replication"
     )
     port: int | None = Field(None, ge=1, le=65535, description="the port others reach it by")
-    state: StateWords | None = Field(None, description="where it tells states: {of: instances, port: 8404}")
+    state: StateWords | None = Field(None, description="where it tells states: {of: instances, path: /haproxy/state}")
     direct: tuple[str, ...] = Field((), description="services it reaches past the proxies: no link, no faults, no rows")
     process: ProcessWords = Field(default_factory=ProcessWords, description="what differs as a plain process")
 
@@ -263,12 +263,20 @@ class LedgerWords(Words):
     """Where effects can be read back."""
 
     service: str = Field(description="the service that keeps it")
+    also: tuple[str, ...] = Field((), description="further services that keep a part of it, read the same way")
     path: str = Field(pattern=PATH, description="path that answers with the entries")
     asked_by: str = Field(description="name of the request that asks for the effect")
     key: str = Field("key", min_length=1, description="field of an entry that holds the business key")
     acknowledged: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(
         (), description="statuses that promise the effect; absent: every good one"
     )
+
+
+class GroupWords(Words):
+    """Services that stand or fall together: a region, a zone, a rack."""
+
+    services: tuple[str, ...] = Field(min_length=1, description="its services")
+    data: str | None = Field(None, description="what becomes of its data while it is lost, for people")
 
 
 class SystemWords(Words):
@@ -279,3 +287,4 @@ class SystemWords(Words):
     profiles: dict[str, ProfileWords] = Field(default_factory=dict, description="mixes of requests")
     slos: tuple[ObjectiveWords, ...] = Field((), description="objectives")
     ledgers: dict[str, LedgerWords] = Field(default_factory=dict, description="where effects can be read back")
+    groups: dict[str, GroupWords] = Field(default_factory=dict, description="services that stand or fall together")

@@ -20,6 +20,7 @@ def cross_check(services: Mapping[str, Service], words: SystemWords) -> Iterator
     for name, profile in words.profiles.items():
         yield from _profile(profile, (EXTENSION, "profiles", name), words.entry)
     yield from _direct(services)
+    yield from _groups(services, words)
     yield from _objectives(words)
     yield from _ledgers(services, words)
 
@@ -62,6 +63,17 @@ def _direct(services: Mapping[str, Service]) -> Iterator[Finding]:
                 yield Finding(where=where, message=f"direct names {other!r}, which is no service", hint=hint)
 
 
+def _groups(services: Mapping[str, Service], words: SystemWords) -> Iterator[Finding]:
+    for name, group in words.groups.items():
+        for number, member in enumerate(group.services):
+            where = (EXTENSION, "groups", name, "services", number)
+            if member not in services:
+                hint = did_you_mean(member, list(services))
+                yield Finding(where=where, message=f"group {name} names {member!r}, which is no service", hint=hint)
+            elif member in group.services[:number]:
+                yield Finding(where=where, message=f"group {name} names {member} twice", hint="keep one of them")
+
+
 def _objectives(words: SystemWords) -> Iterator[Finding]:
     requests = _request_names(words)
     seen: set[str] = set()
@@ -86,6 +98,11 @@ def _ledgers(services: Mapping[str, Service], words: SystemWords) -> Iterator[Fi
             message = f"service is {ledger.service!r}, which is no service"
             hint = did_you_mean(ledger.service, list(services))
             yield Finding(where=(*where, "service"), message=message, hint=hint)
+        for number, other in enumerate(ledger.also):
+            if other not in services:
+                message = f"also names {other!r}, which is no service"
+                hint = did_you_mean(other, list(services))
+                yield Finding(where=(*where, "also", number), message=message, hint=hint)
         if ledger.asked_by not in requests:
             message = f"asked_by is {ledger.asked_by!r}, which no profile sends"
             yield Finding(where=(*where, "asked_by"), message=message, hint=did_you_mean(ledger.asked_by, requests))

@@ -31,8 +31,8 @@ class StatePlace:
     """Where a service tells the state of the nodes it looks after, or its own."""
 
     of: Literal["instances", "redis"]
-    port: int
     path: str
+    port: int | None = None  # None: the one others reach the service by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Service:
     actuator_path: str | None = None  # x-harness: {actuator: /actuator}; None: it has none
     replication_path: str | None = None  # x-harness: {replication: /replication}; None: it is no database node
     line: int | None = None  # where the Compose file declares it
-    state: StatePlace | None = None  # x-harness: {state: {of: instances, port: 8404}}; None: it tells none
+    state: StatePlace | None = None  # x-harness: {state: {of: instances, path: /haproxy/state}}; None: it tells none
     direct: tuple[str, ...] = ()  # services it reaches past the proxies
 
 
@@ -118,6 +118,20 @@ class Ledger:
     asked_by: str  # request name whose business keys the ledger must hold
     key: str = "key"  # name of the field that holds the business key in an entry
     acknowledged: tuple[int, ...] = ()  # statuses that promise the effect; empty: every good one
+    also: tuple[str, ...] = ()  # further services that keep a part of it
+
+    @property
+    def keepers(self) -> tuple[str, ...]:
+        """Every service that keeps a part of it."""
+        return (self.service, *self.also)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Services that stand or fall together. `data` says, for people, what becomes of their data meanwhile."""
+
+    services: tuple[str, ...]
+    data: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +145,12 @@ class System:
     profiles: dict[str, Profile]
     objectives: tuple[Objective, ...]
     ledgers: tuple[Ledger, ...]
+    groups: dict[str, Group] = field(default_factory=dict)
+
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The services of each group."""
+        return {name: group.services for name, group in self.groups.items()}
 
     def link(self, name: str) -> SystemLink | None:
         return next((link for link in self.links if link.name == name), None)

@@ -6,11 +6,16 @@ from __future__ import annotations
 
 from services.haproxy.settings import Pool, Server, Settings
 from services.launcher.environment import loopback
+from services.launcher.publisher import PATH
 
 READY_PATH = "/haproxy/ready"
 """Answered by HAProxy itself: 200 while each pool has a server that is up."""
 
+STATE_PATH = "/haproxy/state"
+"""Handed on to the launcher, which knows the state of every instance and its changes."""
+
 _CONNECT_MS = 300
+_STATE = "haproxy-state"
 
 
 def render(settings: Settings) -> str:
@@ -18,6 +23,7 @@ def render(settings: Settings) -> str:
     parts = [_global(settings), _defaults(settings)]
     for pool in settings.pools:
         parts += [_frontend(settings, pool), _backend(settings, pool)]
+    parts.append(_state(settings))
     return "\n\n".join(parts) + "\n"
 
 
@@ -63,6 +69,7 @@ def _frontend(settings: Settings, pool: Pool) -> str:
         f"bind {settings.host}:{pool.port}",
         f"monitor-uri {READY_PATH}",
         f"monitor fail if {empty}",
+        f"use_backend {_STATE} if {{ path {STATE_PATH} }}",
         f"default_backend {pool.name}",
     ])  # fmt: skip
 
@@ -80,6 +87,14 @@ def _backend(settings: Settings, pool: Pool) -> str:
         f"default-server check inter {checks.interval_ms}ms fall {checks.fall} rise {checks.rise}"
         + (f" maxconn {most}" if most else ""),
         *(_server(server) for server in pool.servers),
+    ])  # fmt: skip
+
+
+def _state(settings: Settings) -> str:
+    """The launcher's own answers; no instance of anybody's, so it is not checked and not told of."""
+    return _section(f"backend {_STATE}", [
+        f"http-request set-path {PATH}",
+        f"server launcher {loopback(settings.host)}:{settings.state_port}",
     ])  # fmt: skip
 
 

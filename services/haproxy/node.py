@@ -27,7 +27,9 @@ def main(values: Mapping[str, str]) -> int:
         program = find_program("haproxy", "haproxy")
         _write(program, settings)
         api = (loopback(settings.host), settings.api_port)
-        publisher = Publisher(Watch(lambda: servers(api)), settings.host, settings.state_port)
+        ours = {server.name for pool in settings.pools for server in pool.servers}
+        watch = Watch(lambda: {name: state for name, state in servers(api).items() if name in ours})
+        publisher = Publisher(watch, loopback(settings.host), settings.state_port)
     except EnvironmentProblem as problem:
         return fail(problem, 2)
     except (NotInstalled, OSError) as problem:

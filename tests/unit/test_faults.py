@@ -20,6 +20,9 @@ class FakeWorld:
     def __init__(self):
         self.asked = []
 
+    def group(self, name):
+        return (f"order-{name}", f"user-{name}")
+
     def __getattr__(self, name):
         return lambda *arguments: self.asked.append((name, *arguments))
 
@@ -92,6 +95,14 @@ def test_a_fault_survives_being_written_down(kind):
         ("partition", [("isolate", "payment", "f", True)]),
         ("lag", [("add_toxic", "pg1->pg0", "f", "latency", "downstream", 1.0, {"latency": 300, "jitter": 0})]),
         ("restart", [("kill", "user"), ("start", "user")]),
+        (
+            "rolling_restart",
+            [
+                ("stop", "order-1"), ("start", "order-1"), ("wait", 1.0), ("stop", "order-2"), ("start", "order-2"),
+                ("wait", 1.0), ("stop", "order-3"), ("start", "order-3"),
+            ],
+        ),
+        ("lose_region", [("kill", "order-east"), ("kill", "user-east")]),
         ("request", [("request", "order", "POST", "/actuator/degradation/recommendation", {"level": 1})]),
     ],
 )  # fmt: skip
@@ -116,6 +127,8 @@ def test_injecting_asks_for_the_deed_in_its_doers_units(kind, asked):
         ("partition", [("reconnect", "payment", "f", True)]),
         ("lag", [("remove_toxic", "pg1->pg0", "f")]),
         ("restart", []),
+        ("rolling_restart", []),
+        ("lose_region", [("start", "order-east"), ("start", "user-east")]),
         ("request", [("request", "order", "POST", "/actuator/degradation/recommendation", {"level": 0})]),
     ],
 )
@@ -169,6 +182,8 @@ def test_python_and_yaml_make_the_same_faults():
         "partition": build.partition("payment"),
         "lag": build.lag("pg1->pg0", "300ms"),
         "restart": build.restart("user", signal="kill"),
+        "rolling_restart": build.rolling_restart("order-1", "order-2", "order-3"),
+        "lose_region": build.lose_region("east"),
         "request": build.request("order", "/actuator/degradation/recommendation", json={"level": 1}, undo={"level": 0}),
     }
 
@@ -193,6 +208,9 @@ def test_python_and_yaml_make_the_same_faults():
         (lambda: build.abort(LINK, share="120%"), "between 0% and 100%"),
         (lambda: build.abort(LINK, methods=["post it"]), "methods"),
         (lambda: build.restart("user", signal="hup"), "signal"),
+        (lambda: build.rolling_restart("order-1"), "at least 2"),
+        (lambda: build.rolling_restart("order-1", "order-1"), "names one twice"),
+        (lambda: build.lose_region("east", by="flood"), "by"),
         (lambda: build.request("order", "actuator", json={}, undo={}), "path"),
         (lambda: build.request("order", "/a b", json={}, undo={}), "path"),
         (lambda: build.request("order", "/a", json={}, undo={}, method="GET"), "method"),

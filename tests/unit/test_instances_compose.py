@@ -41,8 +41,10 @@ def test_every_part_accepts_what_it_is_told(system):
     assert read_node(system.services["redis"].environment).port == system.services["redis"].port
 
 
-def test_states_are_told_beside_the_port_others_use(system):
+def test_it_is_said_where_states_are_told(system):
     """An observer finds the balancer's view of its instances, and the role of the cache."""
-    told = {name: (s.state.of, s.state.port) for name, s in system.services.items() if s.state is not None}
+    told = {
+        name: (s.state.of, s.state.path, s.state.port) for name, s in system.services.items() if s.state is not None
+    }
 
-    assert told == {"haproxy": ("instances", 8404), "redis": ("redis", 6380)}
+    assert told == {"haproxy": ("instances", "/haproxy/state", None), "redis": ("redis", "/state", 6380)}

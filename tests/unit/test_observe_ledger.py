@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from journals import LEDGER
 
-from harness.observe.ledger import look_into_ledger
+from harness.observe.ledger import look_into_ledger, read_ledger
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_a_ledger_holds_before_the_load_is_told(service, answer, told):
     seen = []
 
     look_into_ledger(
-        LEDGER, service.server_address, emit=lambda kind, subject, data: seen.append((kind, subject, data))
+        LEDGER, {"order": service.server_address}, emit=lambda kind, subject, data: seen.append((kind, subject, data))
     )
 
     assert seen == [("ledger.before", "orders", data) for data in told]
@@ -60,6 +60,40 @@ def test_a_ledger_that_does_not_answer_is_no_error(service):
     service.body = b"not yet"
     seen = []
 
-    look_into_ledger(LEDGER, service.server_address, emit=lambda *event: seen.append(event))
+    look_into_ledger(LEDGER, {"order": service.server_address}, emit=lambda *event: seen.append(event))
 
     assert seen == []
+
+
+def test_a_ledger_in_two_books_is_the_sum_of_both(service):
+    """Each keeper holds a part; the whole is what all of them hold, and there is none when one of them has no answer."""
+    service.body = json.dumps({"entries": [{"key": "a"}]}).encode()
+    place = service.server_address
+    seen, rows = [], []
+
+    def read(keepers):
+        read_ledger(
+            LEDGER, keepers, add=lambda _, row: rows.append(row[1]), emit=lambda *event: seen.append(event),
+            clock=HastyClock(),
+        )  # fmt: skip
+
+    read({"order-east": place, "order-west": place})
+    read({"order-east": place, "order-west": ("127.0.0.1", 1)})
+
+    assert [("ledger.read", {"entries": 2}), ("ledger.unread", "order-west")] == [
+        (seen[0][0], seen[0][2]), (seen[1][0], seen[1][2]["error"].partition("/")[0])
+    ]  # fmt: skip
+    assert rows == ["a", "a"]
+
+
+class HastyClock:
+    """A clock on which every pause is over at once."""
+
+    def __init__(self):
+        self.t_ns = 0
+
+    def now_ns(self):
+        return self.t_ns
+
+    def sleep_s(self, span_s):
+        self.t_ns += round(span_s * 1e9)
