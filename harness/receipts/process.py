@@ -28,12 +28,12 @@ def judge_process(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan
     """The receipt of a fault of one service or of several, and when they were really away (None: they never were)."""
     parts = calls.fault.parts(record.system.members)
     if parts == (calls.fault,):
-        return _judge_one(record, calls)
+        return _judge_service(record, calls)
     if not parts:
         return receipt_of(
             calls, "NO EVIDENCE", f"the system has no services that {calls.fault.target} stands for"
         ), None
-    judged = [_judge_one(record, replace(calls, fault=part)) for part in parts]
+    judged = [_judge_service(record, replace(calls, fault=part)) for part in parts]
     spans = [span for _, span in judged if span is not None]
     numbers: dict[str, object] = {
         part.target: receipt.numbers for part, (receipt, _) in zip(parts, judged, strict=True)
@@ -54,7 +54,7 @@ def _whole(spans: Sequence[FaultSpan]) -> FaultSpan:
     return FaultSpan(start=first.start, end=last.end, how="by process")
 
 
-def _judge_one(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan | None]:
+def _judge_service(record: Record, calls: FaultCalls) -> tuple[Receipt, FaultSpan | None]:
     """As judge_process, for a fault of one service."""
     if calls.failed is not None:
         return receipt_of(calls, "NO EFFECT", f"it could not be injected or healed: {calls.failed}"), None
