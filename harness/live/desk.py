@@ -233,7 +233,7 @@ class Desk:
             self._trips.append(trip)
 
     def _refuse_collision(self, fault: Fault) -> None:
-        groups = self.session.setting.system.members
+        groups = self.header.system.members
         for name in self._ends:
             other = self._stretches[name].fault
             if other is not None and held(fault, groups) & held(other, groups):

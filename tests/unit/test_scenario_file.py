@@ -75,6 +75,38 @@ TABLE = [
     ("- steady: 3s", "- steady: 9999h", 11, "longer than 7 days"),
     ("- steady: 3s", "- {steady: 3s, wait: 1s}", 11, "a step says one thing"),
     ("- steady: 3s", "- steady", 11, "must be keys and values"),
+    (
+        "toxic: latency, link: order->payment, latency: 2s",
+        "process: lose_region, region: east",
+        12,
+        "region is 'east', which is no group",
+    ),
+    (
+        "process: kill, service: user",
+        "process: rolling_restart, services: [user, usr]",
+        15,
+        "services names 'usr'",
+    ),
+    ("slo: {named: orders-fast}", "region: {group: east, moved_within: 2s}", 27, "group is 'east'"),
+    (
+        "slo: {named: orders-fast}",
+        "instances: {behind: ordr, among: [payment], share_at_least: 9%}",
+        27,
+        "behind is 'ordr'",
+    ),
+    (
+        "slo: {named: orders-fast}",
+        "instances: {behind: order, among: [db, x], share_at_least: 9%}",
+        27,
+        "among names 'x'",
+    ),
+    (
+        "slo: {named: orders-fast}",
+        "instances: {behind: order, among: [db], ejected_within: 2s}",
+        27,
+        "does not tell the states",
+    ),
+    ("slo: {named: orders-fast}", "connections: {on: order->x, open_at_most: 2}", 27, "on is 'order->x'"),
     ("toxic: latency", "toxic: latancy", 12, "toxic is 'latancy'"),
     ("toxic: latency", "toxic: kill", 12, "toxic is 'kill'"),
     ("toxic: latency", "toxi: latency", 12, "does not say what kind of fault"),
@@ -190,29 +222,49 @@ def test_two_requests_to_one_switch_undo_each_other(folder):
     assert load(folder, two("/flags/b"))
 
 
+REDUNDANT = """\
+  haproxy: {command: haproxy order-1:1 order-2:2 order-3:3, x-harness: {state: {of: instances}}}
+  order-1: {command: order}
+  order-2: {command: order}
+  order-3: {command: order}
+"""
+
+
+@pytest.fixture
+def redundant(folder):
+    """The same system with instances behind a balancer, and a group."""
+    text = COMPOSE.replace("  debug: {", REDUNDANT + "  debug: {") + "  groups: {east: {services: [order-1]}}\n"
+    (folder / "compose.yaml").write_text(text)
+    return folder
+
+
 @pytest.mark.parametrize("check", PROMISES)
-def test_an_example_of_a_promise_is_one(folder, check):
+def test_an_example_of_a_promise_is_one(redundant, check):
     """What `explain` shows of a check can be pasted into a scenario."""
-    promise = PROMISES[check].example.replace("primary-killed", "slow-payment")
+    promise = PROMISES[check].example
+    for fault in ("primary-killed", "killed", "east-lost"):
+        promise = promise.replace(f"from: {fault}", "from: slow-payment").replace(
+            f"during: {fault}", "during: slow-payment"
+        )
     text = SCENARIO[: SCENARIO.index("expect:")] + f"expect:\n  - {promise}\n"
     text = (
         text.replace("as: slow", "as: slow-payment").replace("as: gone", "as: outage").replace("l: gone", "l: outage")
     )
 
-    loaded = load(folder, text)
+    loaded = load(redundant, text)
 
     assert [check] == [e.promise.check for e in loaded.scenario.expect]
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_an_example_of_a_fault_stands_in_a_scenario(folder, kind):
+def test_an_example_of_a_fault_stands_in_a_scenario(redundant, kind):
     """What `explain` shows of a fault can be pasted into a timeline."""
     until = "" if not FAULTS[kind].undoable else "\n    for: 1s"
     text = SCENARIO.replace("  - recovery: 6s", f"  - {FAULTS[kind].example}{until}\n  - recovery: 6s").replace(
         "pg1->pg0", "order->payment"
     )
 
-    assert load(folder, text).scenario.timeline[4].fault.kind == kind
+    assert load(redundant, text).scenario.timeline[4].fault.kind == kind
 
 
 @pytest.mark.parametrize(

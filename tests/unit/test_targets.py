@@ -30,8 +30,8 @@ def examples() -> list[tuple[str, str, str]]:
     found = []
     for name, fault in FAULTS.items():
         written = fault.example.removeprefix("fault: ")
-        own = next(word.rstrip("},") for key, word in zip(written.split(), written.split()[1:], strict=False)
-                   if key.strip("{") in {"link:", "service:"})  # fmt: skip
+        own = next(word.strip("[]{},") for key, word in zip(written.split(), written.split()[1:], strict=False)
+                   if key.strip("{") in {"link:", "service:", "services:", "region:"})  # fmt: skip
         kind = "link" if "->" in own else "service"
         found += [(str(name), stranger, written.replace(own, f'"{stranger}"')) for stranger in STRANGERS[kind]]
     return found
