@@ -11,19 +11,21 @@ from pathlib import Path
 
 from harness.errors import SetUpError
 from harness.journal.reader import JournalReader
-from harness.report import junit, markdown, verdict_file
+from harness.report import junit, verdict_file
 from harness.secrets import private_opener
 from harness.verdict import RunVerdict
 
 
 def write_reports(run_dir: Path, verdict: RunVerdict, reader: JournalReader) -> list[Path]:
     """Write every report file of one run into run_dir, the one to open first, replacing older ones. Raises SetUpError, InputError."""
-    from harness.report import html  # its template engine: not for those who only want to print
+    from harness.journal.columns import request_columns
+    from harness.report import html, markdown  # heavy: not for those who only want to print
 
+    columns = request_columns(reader)
     texts = {
-        html.FILE_NAME: html.report_html(verdict, reader),
+        html.FILE_NAME: html.report_html(verdict, reader, columns),
         verdict_file.FILE_NAME: verdict_file.dump_verdict(verdict),
-        markdown.FILE_NAME: markdown.report_markdown(verdict, reader),
+        markdown.FILE_NAME: markdown.report_markdown(verdict, reader, columns),
         junit.FILE_NAME: junit.junit_xml([verdict]),
     }
     return [write_file(run_dir / name, text, private=True) for name, text in texts.items()]

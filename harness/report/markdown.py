@@ -7,10 +7,11 @@ Reads the verdict and the journal; decides nothing. Whatever came from outside i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness import units
+from harness.journal.columns import RequestColumns
 from harness.journal.reader import JournalReader
 from harness.report import escape, figures
 from harness.report.wording import reason_beside_receipts
@@ -21,14 +22,19 @@ MOST_EVENTS = 500
 MOST_ROWS = 50
 
 
-def report_markdown(verdict: RunVerdict, reader: JournalReader) -> str:
-    """The whole report as Markdown, ready to be put into a pull request."""
+def report_markdown(
+    verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, RequestColumns] | None = None
+) -> str:
+    """
+    The whole report as Markdown, ready to be put into a pull request. columns: all requests, where they were read
+    already.
+    """
     parts = [
         _head(verdict),
         _promises(verdict.checks),
         *(_finding(check, verdict) for check in verdict.checks if check.verdict is not Verdict.PASS),
         _receipts(verdict),
-        _phases(reader),
+        _phases(figures.phases(reader, columns)),
         _timeline(reader),
         _environment(verdict, reader),
         _scenario(reader),
@@ -98,8 +104,7 @@ def _receipts(verdict: RunVerdict) -> str:
     return "\n\n".join(part for part in ("## Receipts", table, folded) if part)
 
 
-def _phases(reader: JournalReader) -> str:
-    found = figures.phases(reader)
+def _phases(found: Sequence[figures.PhaseFigures]) -> str:
     if not found:
         return ""
     rows = [

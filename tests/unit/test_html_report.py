@@ -17,6 +17,7 @@ from harness.journal.reader import JournalReader
 from harness.judge import judge
 from harness.report.html import report_html
 from harness.report.html.axis import axis_of, time_ticks
+from harness.report.html.gauges import attempts
 from harness.report.html.requests import MOST_MARKS, load_series
 from harness.verdict import RunVerdict, Verdict
 
@@ -259,6 +260,9 @@ def test_events_of_unknown_kinds_get_lanes_and_charts_of_their_own(tmp_path: Pat
     run.event(7, "replication.role", "db-1", role="gone").event(7.2, "replication.role", "db-2", role="primary")
     for second in range(15):
         run.event(second, "replication.lag", "db-2", lag_s=second / 10)
+    run.event(7.1, "replication.timeline", "db-2", **{"from": 1, "to": 2}).event(
+        7.3, "replication.silent", "db-1", error="x"
+    )
     run.event(8, "note", "anna", text="calling the owner of payment")
     page, _ = page_of(run, tmp_path)
     text, _ = text_of(tmp_path / "run")
@@ -266,6 +270,8 @@ def test_events_of_unknown_kinds_get_lanes_and_charts_of_their_own(tmp_path: Pat
     lanes = {lane["name"]: lane for group in data["parts"] for lane in group.get("lanes", ())}
 
     assert [bar[2] for bar in lanes["db-1"]["bars"]] == ["primary", "gone"]
+    assert [bar[2] for bar in lanes["db-2: timeline"]["bars"]] == ["2"]
+    assert lanes["db-1"]["ticks"] == [[7.3, "silent error x"]]
     assert lanes["notes"]["ticks"] == [[8, "anna: calling the owner of payment"]]
     assert "replication lag lag s" in {part["title"] for part in data["parts"]}
     assert "calling the owner of payment" in page.text
@@ -293,6 +299,22 @@ def test_a_request_is_followed_over_its_links(tmp_path: Path) -> None:
     assert steps[0][0] == "load->order"
 
 
+def test_attempts_are_counted_where_their_call_began(tmp_path: Path) -> None:
+    """Two calls in one bucket, one of them tried three times: two attempts a call there, and none later."""
+    run = a_run().load(0, 15)
+    for second in (5.0, 5.6, 6.2):
+        run.exchange(second, trace="ab" * 16)
+    run.exchange(5.1, trace="cd" * 16).exchange(7.0, trace="ef" * 16)
+    with JournalReader(run.write(tmp_path / "run")) as reader:
+        axis = axis_of(reader, request_columns(reader))
+        per_call, per_second = attempts(reader, axis)
+    places = [axis.bucket(journals.at(second)) for second in (5.0, 5.6, 7.0)]
+
+    assert [per_call[journals.LINK][place] for place in places] == [2.0, None, 1.0]
+    assert sum(per_second[journals.LINK]) * axis.bucket_s == pytest.approx(5)
+    assert journals.ENTRY not in per_call
+
+
 def test_a_big_run_holds_the_slowest_and_the_failed_of_each_moment(tmp_path: Path) -> None:
     """Where not every request can be held, no moment lacks its slowest one, nor a failed one if it has any."""
     run = a_run().load(0, 15, rate=200, spoil=lambda n: {"latency_ms": 5 + n * 7919 % 300, **(
@@ -309,6 +331,21 @@ def test_a_big_run_holds_the_slowest_and_the_failed_of_each_moment(tmp_path: Pat
     for rows in moments.values():
         assert max(rows, key=lambda row: row[3] - row[1])[8] in held
         assert not any(not row[5] for row in rows) or any(row[8] in held for row in rows if not row[5])
+
+
+def test_a_lane_of_ticks_alone_is_a_lane(tmp_path: Path) -> None:
+    """Something that only happens, and never is in a state, is drawn too."""
+    run = (
+        a_run()
+        .load(0, 15)
+        .event(4, "failover.chosen", "nodes", node="db-2")
+        .event(5, "service.answered", "db", status=200)
+    )
+    text, _ = text_of(run.write(tmp_path / "run"))
+    ticks = {lane["name"]: lane["ticks"] for part in data_of(text)["parts"] for lane in part.get("lanes", ())}
+
+    assert [4, "chosen node db-2"] in ticks["nodes"]
+    assert "failover" in text.lower()
 
 
 @pytest.mark.parametrize("rows", ["nothing", "events only", "one request"])

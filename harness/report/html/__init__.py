@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.clock import NS_PER_S
-from harness.journal.columns import request_columns
+from harness.journal.columns import RequestColumns, request_columns
 from harness.journal.reader import JournalReader
 from harness.report import figures
 from harness.report.html import charts, gauges, lanes, traces
@@ -46,9 +46,13 @@ class _Page:
     held: Traces
 
 
-def report_html(verdict: RunVerdict, reader: JournalReader) -> str:
-    """The whole report of a run as one HTML page. Raises InputError for a journal that cannot be read."""
-    page = _page(verdict, reader)
+def report_html(verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, RequestColumns] | None = None) -> str:
+    """
+    The whole report of a run as one HTML page. columns: all its requests, where they were read already. Raises
+    InputError for a journal that cannot be read.
+    """
+    columns = columns if columns is not None else request_columns(reader)
+    page = _page(verdict, reader, columns)
     drawn = _drawn(page.held, verdict)
     drawn_ids = {trace.trace for title, some in drawn for trace in some}
     return render(
@@ -61,7 +65,7 @@ def report_html(verdict: RunVerdict, reader: JournalReader) -> str:
         ticks=time_ticks(page.axis.start_s, page.axis.span_s),
         parts=[(isinstance(part, Chart), part) for part in page.parts],
         spans=page.spans,
-        phases=figures.phases(reader),
+        phases=figures.phases(reader, columns),
         waterfalls=drawn,
         held=page.held,
         numbers=_numbers(page),
@@ -76,8 +80,7 @@ def report_html(verdict: RunVerdict, reader: JournalReader) -> str:
     )
 
 
-def _page(verdict: RunVerdict, reader: JournalReader) -> _Page:
-    columns = request_columns(reader)
+def _page(verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, RequestColumns]) -> _Page:
     axis = axis_of(reader, columns)
     events = reader.events()
     plan = reader.facts.get("plan")
@@ -99,6 +102,7 @@ def _page(verdict: RunVerdict, reader: JournalReader) -> _Page:
         lanes.told_by_services(reader, axis),
         lanes.services(events, axis),
         *lanes.others(events, axis),
+        gauges.replication_chart(reader, axis),
         *gauges.other_charts(reader, events, axis),
         gauges.machine_chart(reader, axis),
     ]  # fmt: skip

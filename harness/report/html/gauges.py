@@ -6,17 +6,23 @@ observers and events hold, without knowing what they mean.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.journal.columns import gathered, texts
 from harness.journal.reader import JournalReader
 from harness.report.html.axis import Axis
 from harness.report.html.charts import lines_chart
 from harness.report.html.drawing import Chart
-from harness.report.html.lanes import DRAWN_ELSEWHERE, Event, is_gauge
+from harness.report.html.lanes import DRAWN_ELSEWHERE, LEAST_GAUGE, Event, is_gauge
 
 MOST_CHARTS = 8
-_KNOWN_OBSERVERS = ("actuator", "processes", "machine", "gate")
+_KNOWN_OBSERVERS = ("actuator", "processes", "machine", "gate", "replication")
 _ENTRY = "load->"  # how the names of the load's own links begin: nobody retries there
 
 Gauge = list[float | None]
@@ -27,29 +33,34 @@ def attempts(reader: JournalReader, axis: Axis) -> tuple[dict[str, Gauge], dict[
     Attempts per call and exchanges per second, by link. Attempts of one call are exchanges with the same trace id,
     method and path, counted where the first of them was; an exchange without a trace id is a call of its own.
     """
-    sql = f"""
-        SELECT link, (first_ns - {axis.start_ns}) / {axis.bucket_ns}, sum(attempts), count(*) FROM (
-            SELECT link, min(arrived_ns) AS first_ns, count(*) AS attempts FROM wire
-            WHERE link NOT LIKE '{_ENTRY}%' GROUP BY link, ifnull(trace, id), method, path
-        ) GROUP BY 1, 2
-    """  # noqa: S608  # numbers of ours
     per_call: dict[str, Gauge] = {}
-    for link, place, made, calls in reader.rows(sql):
-        values = per_call.setdefault(str(link), [None] * axis.buckets)
-        values[_inside(place, axis)] = made / calls
-    sql = f"""
-        SELECT link, (arrived_ns - {axis.start_ns}) / {axis.bucket_ns}, count(*) FROM wire
-        WHERE link NOT LIKE '{_ENTRY}%' GROUP BY 1, 2
-    """  # noqa: S608  # numbers of ours
     per_second: dict[str, Gauge] = {}
-    for link, place, count in reader.rows(sql):
-        values = per_second.setdefault(str(link), [0.0] * axis.buckets)
-        values[_inside(place, axis)] = count / axis.bucket_s
+    for (link,) in reader.rows(f"SELECT DISTINCT link FROM wire WHERE link NOT LIKE '{_ENTRY}%'"):  # noqa: S608  # ours
+        source = "wire WHERE link = ?"
+        (arrived,), _ = gathered(reader, source, (link,), numbers=("arrived_ns",), digits=())
+        places = np.clip((np.frombuffer(arrived, np.int64) - axis.start_ns) // axis.bucket_ns, 0, axis.buckets - 1)
+        made = np.bincount(places, minlength=axis.buckets)
+        per_second[str(link)] = [count / axis.bucket_s for count in made.tolist()]
+        per_call[str(link)] = _per_call(list(chain.from_iterable(texts(reader, _CALL, source, (link,)))), places, axis)
     return per_call, per_second
 
 
-def _inside(place: object, axis: Axis) -> int:
-    return min(max(0, int(place)), axis.buckets - 1) if isinstance(place, int | float) else 0
+_CALL = "(ifnull(trace, id) || ' ' || ifnull(method, '') || ' ' || ifnull(path, ''))"
+
+
+def _per_call(calls: Sequence[str], places: NDArray[np.int64], axis: Axis) -> Gauge:
+    """Attempts for each call in the bucket of its first one. calls and places stand in order of writing."""
+    times = Counter(calls)
+    if len(times) == len(calls):
+        return [1.0 if count else None for count in np.bincount(places, minlength=axis.buckets).tolist()]
+    first: dict[str, int] = {}
+    for call, place in zip(calls, places.tolist(), strict=True):
+        first[call] = min(place, first.get(call, place))
+    made, distinct = [0] * axis.buckets, [0] * axis.buckets
+    for call, place in first.items():
+        made[place] += times[call]
+        distinct[place] += 1
+    return [total / count if count else None for total, count in zip(made, distinct, strict=True)]
 
 
 def attempts_charts(reader: JournalReader, axis: Axis) -> list[Chart]:
@@ -80,6 +91,24 @@ def machine_chart(reader: JournalReader, axis: Axis) -> Chart | None:
     return lines_chart("machine", "Machine", lines, axis, note="cores in use, by whom", unit=" cores")
 
 
+def replication_chart(reader: JournalReader, axis: Axis) -> Chart | None:
+    """How far each node of a database lags behind the furthest position any of them has told by then."""
+    furthest = 0.0
+    lines: dict[str, Gauge] = {}
+    sql = "SELECT t_ns, subject, data FROM probes WHERE observer = 'replication' AND ok ORDER BY t_ns"
+    for t_ns, subject, text in reader.rows(sql):
+        told = dict(_numbers(json.loads(text)))
+        furthest = max(furthest, told.get("position", 0.0))
+        if "replayed" in told and axis.start_ns <= t_ns < axis.edge_ns(axis.buckets):
+            line = lines.setdefault(str(subject), [None] * axis.buckets)
+            _raise_to(line, axis.bucket(t_ns), max(0.0, furthest - told["replayed"]))
+    if not lines:
+        return None
+    held = {name: _held(values) for name, values in lines.items()}
+    note = "bytes not yet replayed, highest of each bucket"
+    return lines_chart("replication", "Replication lag", held, axis, note=note, unit=" B")
+
+
 def other_charts(reader: JournalReader, events: Sequence[Event], axis: Axis) -> list[Chart]:
     """A chart for each number that other observers sampled or events carry, a line a subject."""
     found: dict[str, dict[str, Gauge]] = {}
@@ -89,8 +118,10 @@ def other_charts(reader: JournalReader, events: Sequence[Event], axis: Axis) -> 
         for name, values in _probes(reader, str(observer), axis).items():
             subject, _, key = name.rpartition(" ")
             found.setdefault(f"{observer} {key}", {})[subject] = values
-    for t_ns, kind, subject, data in events:
-        if kind.partition(".")[0] not in DRAWN_ELSEWHERE and is_gauge(data):
+    gauges = [event for event in events if event[1].partition(".")[0] not in DRAWN_ELSEWHERE and is_gauge(event[3])]
+    often = Counter((kind, subject) for _, kind, subject, _ in gauges)
+    for t_ns, kind, subject, data in gauges:
+        if often[kind, subject] >= LEAST_GAUGE:
             for key, value in data.items():
                 line = found.setdefault(f"{kind} {key}", {}).setdefault(subject, [None] * axis.buckets)
                 _raise_to(line, axis.bucket(t_ns), value)

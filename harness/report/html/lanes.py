@@ -24,6 +24,7 @@ MOST_TICKS = 120  # of one lane; more are counted together by bucket
 Event = tuple[int, str, str, dict[str, Any]]
 
 DRAWN_ELSEWHERE = ("run", "load", "phase", "fault", "ledger", "gate", "service", "note")
+LEAST_GAUGE = 5  # events of nothing but numbers, from which on they are numbers over time
 _STATE_KEYS = ("state", "role", "leader", "status", "phase")
 
 
@@ -252,13 +253,12 @@ def _state_bars(states: Sequence[tuple[int, str]], axis: Axis, css: str) -> tupl
     for t_ns, state in states:
         if not kept or kept[-1][1] != state:
             kept.append((t_ns, state))
-    ends = [t_ns for t_ns, _ in kept[1:]]
     bars = []
-    for (t_ns, state), end_ns in zip(kept, [*ends, None], strict=True):
+    for (t_ns, state), (end_ns, _) in zip(kept, [*kept[1:], (None, "")], strict=False):
         start_s = max(axis.second(t_ns), axis.start_s)
         end_s = axis.end_s if end_ns is None else axis.second(end_ns)
         if end_s > axis.start_s and start_s < axis.end_s:
-            bars.append(Bar(start_s=start_s, end_s=end_s, word=state, css=f"{css} {_css_word(state)}"))
+            bars.append(Bar(start_s=start_s, end_s=max(start_s, end_s), word=state, css=f"{css} {_css_word(state)}"))
     return tuple(bars[:MOST_BARS])
 
 
@@ -344,38 +344,57 @@ def note_text(subject: str, data: Mapping[str, Any]) -> str:
 
 def others(events: Sequence[Event], axis: Axis) -> list[Group]:
     """
-    Any other events, a group for what stands before the dot of their kind, a lane a subject. An event whose data has
-    a state or a role begins a bar that lasts until the subject's next one; any other is a tick.
+    Any other events, a group for what stands before the dot of their kind. An event whose data has a state or a role,
+    or says what something changed `to`, begins a bar that lasts until the next one of that lane; any other is a tick.
     """
     families: dict[str, dict[str, list[Event]]] = {}
     for event in events:
-        family = event[1].partition(".")[0]
+        family, _, name = event[1].partition(".")
         if family not in DRAWN_ELSEWHERE:
-            families.setdefault(family, {}).setdefault(event[2], []).append(event)
+            lane = f"{event[2]}: {name}" if "to" in event[3] else event[2]
+            families.setdefault(family, {}).setdefault(lane, []).append(event)
     return [
-        group(f"other-{n}", family.capitalize(), [_any_lane(subject, own, axis) for subject, own in subjects.items()])
-        for n, (family, subjects) in enumerate(sorted(families.items()))
+        group(
+            f"other-{n}",
+            family.capitalize(),
+            [_any_lane(name, lanes[name], axis) for name in sorted(lanes, key=_by_what)],
+        )
+        for n, (family, lanes) in enumerate(sorted(families.items()))
     ]
 
 
-def _any_lane(subject: str, events: Sequence[Event], axis: Axis) -> Lane:
+def _by_what(lane: str) -> tuple[str, str]:
+    """Lanes that tell the same of several subjects stand together."""
+    subject, _, what = lane.rpartition(": ")
+    return (what, subject) if subject else ("", lane)
+
+
+def _any_lane(name: str, events: Sequence[Event], axis: Axis) -> Lane:
     states: list[tuple[int, str]] = []
     ticks: list[Tick] = []
     plain: dict[str, list[int]] = {}
+    numbers = sum(is_gauge(data) for *_, data in events) >= LEAST_GAUGE
     for t_ns, kind, _, data in events:
-        state = next((data[key] for key in _STATE_KEYS if isinstance(data.get(key), str)), None)
-        name = kind.partition(".")[2] or kind
+        state = _state(data)
+        word = kind.partition(".")[2] or kind
         if state is not None:
             states.append((t_ns, state))
-        elif is_gauge(data):
+        elif numbers and is_gauge(data):
             continue  # numbers over time are a chart's business
         elif len(events) <= MOST_TICKS:
-            ticks.append(Tick(at_s=axis.second(t_ns), word=f"{name} {_pairs(data)}".strip()))
+            ticks.append(Tick(at_s=axis.second(t_ns), word=f"{word} {_pairs(data)}".strip()))
         else:
-            plain.setdefault(name, []).append(t_ns)
-    for name, stamps in plain.items():
-        ticks += _counted(stamps, axis, name)
-    return Lane(name=subject, bars=_state_bars(states, axis, "state"), ticks=tuple(ticks[:MOST_BARS]))
+            plain.setdefault(word, []).append(t_ns)
+    for word, stamps in plain.items():
+        ticks += _counted(stamps, axis, word)
+    return Lane(name=name, bars=_state_bars(states, axis, "state"), ticks=tuple(ticks[:MOST_BARS]))
+
+
+def _state(data: Mapping[str, Any]) -> str | None:
+    """The state that an event begins; None when it begins none."""
+    if "to" in data:
+        return escape.value(data["to"])
+    return next((data[key] for key in _STATE_KEYS if isinstance(data.get(key), str)), None)
 
 
 def is_gauge(data: Mapping[str, Any]) -> bool:
