@@ -39,8 +39,8 @@ test: install ## every test that needs no Docker
 truth: install ## runs that lie, each in one way: what the judge says of them (five minutes)
 	@$(BIN)/python -m tests.truth
 
-survival: install ## kill real runs anywhere, 100 times, and see that nothing is left; KILLS=10, SEED=n
-	@$(BIN)/python -m tests.survival --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
+survival: install ## kill real runs anywhere, 100 times, and see that nothing is left; KILLS=10, SEED=n, JOBS=3
+	@$(BIN)/python -m tests.survival --kills $(or $(KILLS),100) --seed $(or $(SEED),1) --side-by-side $(or $(JOBS),1)
 
 scenarios: install ## every shipped scenario: ordinary, must_fail and inconclusive
 	@$(BIN)/harness run scenarios

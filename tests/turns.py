@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 from typing import Self
 
-TURN_S, PAUSE_S = 150.0, 0.5
+PAUSE_S = 0.5
 
 
 class Turns:
-    """Held while inside; `next` lets others have theirs once it was held for TURN_S. None: nobody to take turns with."""
+    """Held while inside; `next` lets others have theirs once it was held for turn_s. None: nobody to take turns with."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, turn_s: float = 150.0) -> None:
+        self._turn_s = turn_s
         self._held = None if file is None else file.open("a")
         self._since_s = 0.0
 
@@ -25,7 +26,7 @@ class Turns:
 
     def next(self) -> None:
         """Between two measurements: give way, when it is time, and wait for the next turn."""
-        if self._held is not None and time.monotonic() - self._since_s > TURN_S:
+        if self._held is not None and time.monotonic() - self._since_s > self._turn_s:
             fcntl.flock(self._held, fcntl.LOCK_UN)
             time.sleep(PAUSE_S)
             self._take()

@@ -13,8 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 from harness.run.interruption import terminated_like_interrupted
 from tests.turns import Turns
@@ -27,6 +29,8 @@ from .results import document, figures, line, page, summary, table
 from .running import ROOT, Running
 
 NEXT_RUN_EVERY = 10
+TURN_S = 100.0  # a row of ten kills more than that at most
+BESIDE = 0.25  # by how much each run beside it lengthens the start of another
 START_UP_LIMIT_S = 90.0
 WHOLE = 100  # kills; fewer are a short form, whose figures stand beside
 
@@ -41,31 +45,45 @@ def main() -> int:
     parser.add_argument("--reports", type=Path, default=ROOT / "reports")
     parser.add_argument("--keep", type=Path, help="keep the folders of all runs here, instead of nowhere")
     parser.add_argument("--turns", type=Path, help="hold a lock on this file, to take turns with others who measure")
+    parser.add_argument("--side-by-side", type=int, default=1, metavar="N", help="so many kills at a time")
     options = parser.parse_args()
     drawn = draw(options.kills, options.seed)
     chosen = [k for k in drawn if options.only in {None, k.number} and options.victim in {None, k.victim}]
     began_s = time.monotonic()
     with terminated_like_interrupted(), _folder(options.keep) as folder, bystanders() as others:
-        rows = _all(chosen, Place(folder=folder, mark=secrets.token_hex(8)), others, options.turns)
+        rows = _all(chosen, folder, others, options.turns, options.side_by_side)
     found = figures(rows, seed=options.seed, seconds=time.monotonic() - began_s)
     _write(rows, found, options.reports, whole=len(chosen) == len(drawn) >= WHOLE)
     print(f"\n{table(rows)}\n\n{summary(found)}")
     return int(found["survived"] != found["kills"] or not found["next_runs_passed"])
 
 
-def _all(kills: list[Kill], place: Place, others: Bystanders, turns: Path | None) -> list[Row]:
-    rows = []
-    with Turns(turns) as mine:
-        start_up_s = _start_up_s(place)
+def _all(kills: list[Kill], folder: Path, others: Bystanders, turns: Path | None, side_by_side: int) -> list[Row]:
+    """Do them, some at a time, with a run by itself after every tenth."""
+    rows: list[Row] = []
+    places: SimpleQueue[Place] = SimpleQueue()
+    for number in range(side_by_side):
+        places.put(Place(folder=folder / str(number), mark=secrets.token_hex(8)))
+
+    def do(kill: Kill) -> Row:
+        place = places.get()
+        try:
+            row = play(kill, place, start_up_s * (1 + BESIDE * (side_by_side - 1)))
+        finally:
+            places.put(place)
+        row.problems += others.harmed()
+        print(line(row), flush=True)
+        return row
+
+    with Turns(turns, TURN_S) as mine, ThreadPoolExecutor(side_by_side) as pool:
+        last = Place(folder=folder / "after", mark=secrets.token_hex(8))
+        start_up_s = _start_up_s(last)
         print(f"{len(kills)} kills; a run's load begins {start_up_s:.1f} s after its start", flush=True)
-        for place_in_row, kill in enumerate(kills, 1):
+        for begin in range(0, len(kills), NEXT_RUN_EVERY):
             mine.next()
-            row = play(kill, place, start_up_s)
-            if not row.next_run and (place_in_row % NEXT_RUN_EVERY == 0 or place_in_row == len(kills)):
-                run_after(place, row)
-            row.problems += others.harmed()
-            rows.append(row)
-            print(line(row), flush=True)
+            rows += pool.map(do, kills[begin : begin + NEXT_RUN_EVERY])
+            run_after(last, rows[-1])
+            print(f"the run after kill {rows[-1].number}: {rows[-1].next_run}", flush=True)
     return rows
 
 

@@ -19,7 +19,7 @@ from harness.verdict import RunVerdict, Verdict
 
 from .draws import BOTH, JUDGING, LOAD, ONE_OF_SUITE, PARTS, RUNNERS, START_UP, SUITE, Kill, again
 from .leftovers import Left, Place, look
-from .running import ROOT, Running, kill_at_once
+from .running import FOLDER, ROOT, Running, kill_at_once
 
 CLEAN_LIMIT_S = 5.0  # what is promised
 LOOK_LIMIT_S = 30.0  # how long what is late is waited for, so that its figure is known
@@ -66,6 +66,9 @@ def play(kill: Kill, place: Place, start_up_s: float) -> Row:
                 _look_after(running, row, place)
                 return row
             ended = f"exit code {running.process.returncode}, {''.join(running.said())[-300:]!r}"
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            row.problems.append(str(error))
+            return row
         finally:
             running.close()
     row.problems.append(f"{MOST_TRIES} runs were over before the instant of their kill, the last with {ended}")
@@ -163,13 +166,19 @@ def _let_next_command_clean(running: Running, row: Row, place: Place) -> None:
     left = look(place, running.runs())
     row.left_before = len(left.processes)
     row.undone_by = BY_RUN if row.number % 3 == 0 else BY_CLEAN
-    said = harness(place, "clean") if row.undone_by == BY_CLEAN else run_after(place, row)
+    words = () if row.undone_by == BY_CLEAN else _a_run(place)
+    said = harness(place, "clean" if row.undone_by == BY_CLEAN else "run", *words)
     lines = [line for line in said.splitlines() if " was killed (" in line]
     row.undone = " ".join(lines).replace(f"{place.reports}/", "")
     if left and not lines:
         row.problems.append(f"{row.undone_by} did not say what it undid of {left}: {said[-300:]!r}")
     if left.processes and "ended" not in row.undone:
         row.problems.append(f"{row.undone_by} named no process that it ended of {left}: {row.undone!r}")
+
+
+def _a_run(place: Place) -> tuple[str, ...]:
+    """The words of a run that matters by what it undoes first, not by its verdict."""
+    return (str(FOLDER / f"{AFTER}.yaml"), "--reports", str(place.reports), "--plain", "--retry-busy", "0")
 
 
 def harness(place: Place, *words: str) -> str:
