@@ -18,7 +18,10 @@ LATENCIES = ("p50", "p95", "p99")
 AVAILABILITY = "availability"
 LEAST_REQUESTS = {"p50": 20, "p95": 100, "p99": 500, AVAILABILITY: 100}  # a run; below that a value says too little
 LOG_FLOOR, ARCSINE_FLOOR = 0.02, 0.008  # what a standard deviation is at least taken for
-LATEST_MS = 10.0  # schedule error p99 above which a run says more of the machine than of the version
+# Schedule error p99 above which a run says more of the machine than of the version. A run may be judged up to 10 ms; to
+# be compared it has to be more punctual: the load runs at a higher priority than the services, so what starves them shows
+# less in it. Noise of p95 between runs of one version, measured: below 7 ms 7 to 9 %, above it 20 to 40 %.
+LATEST_MS = 7.0
 LATENESS_UNKNOWN = "how late its requests were sent is not known"
 
 _LOOKS = {0.005: ((7, 0.001), (10, 0.001), (16, 0.0015), (24, 0.0015)),
