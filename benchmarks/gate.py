@@ -299,7 +299,7 @@ def old_first_then_new(runs: Sequence[Recorded], draws: int, count: int = 7) -> 
 
 def noise_table(runs: Sequence[Recorded]) -> None:
     """Noise of A between runs by the schedule error of its load."""
-    edges = [(0, 3), (3, 4.5), (4.5, 6), (6, 8), (8, 10), (10, 20), (20, math.inf)]
+    edges = [(0, 3), (3, 5), (5, 6), (6, 7), (7, 8), (8, 10), (10, 20), (20, math.inf)]
     rows, found = [], []
     for low, high in edges:
         own = [one for one in runs if one.base and low <= (one.row.schedule_error_p99_ms or 0) < high]
