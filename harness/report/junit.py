@@ -45,6 +45,7 @@ def junit_xml(verdicts: Iterable[RunVerdict | NotRun]) -> str:
         root.append(suite)
         for key in totals:
             totals[key] += int(suite.get(key, "0"))
+    _number(root.iter("testcase"))
     root.attrib.update({key: str(count) for key, count in totals.items()})
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
@@ -59,7 +60,7 @@ def _suite(verdict: RunVerdict) -> ET.Element:
         ET.SubElement(properties, "property", {"name": name, "value": escape.one_line(value)})
     elements = [_element(verdict, case, red=not verdict.as_declared) for case in cases]
     elements.append(_element(verdict, _outcome(verdict), red=not verdict.as_declared))
-    suite.extend(_numbered(elements))
+    suite.extend(elements)
     _count(suite, verdict.facts.get("duration_s"))
     return suite
 
@@ -119,15 +120,15 @@ def _element(verdict: RunVerdict, case: _Case, *, red: bool) -> ET.Element:
     return element
 
 
-def _numbered(elements: list[ET.Element]) -> list[ET.Element]:
-    """Tell apart cases of the same name: CI servers fold those into one."""
-    seen: dict[str, int] = {}
-    for element in elements:
-        name = element.get("name", "")
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            element.set("name", f"{name} ({seen[name]})")
-    return elements
+def _number(cases: Iterable[ET.Element]) -> None:
+    """Tell apart cases of the same name, also those of a scenario's repeated runs: CI servers fold them into one."""
+    seen: dict[tuple[str, str], int] = {}
+    for case in cases:
+        name = case.get("name", "")
+        key = (case.get("classname", ""), name)
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] > 1:
+            case.set("name", f"{name} ({seen[key]})")
 
 
 def _not_run(item: NotRun) -> ET.Element:

@@ -1,5 +1,6 @@
 """
-report.md: the verdict first, then what it rests on, then everything else folded away.
+report.md, for pull requests and step summaries: the verdict first, what was promised and measured, what did not hold;
+everything else folded away. The page to look at is report.html.
 
 Reads the verdict and the journal; decides nothing. Whatever came from outside is escaped.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from tabulate import tabulate
 
 from harness import units
 from harness.journal.columns import RequestColumns
@@ -58,23 +61,21 @@ def declaration(verdict: RunVerdict) -> str:
 def _promises(checks: Sequence[CheckResult]) -> str:
     rows = [
         (
-            check.check,
-            check.title,
+            check.verdict.value + (" (thin)" if check.thin else ""),
+            check.title if check.window in check.title else f"{check.title} ({check.window})",
             check.bound,
             check.measured,
             str(check.samples),
-            check.window,
-            check.verdict.value + (" (thin)" if check.thin else ""),
         )
         for check in checks
     ]
-    header = ("check", "promise", "promised", "measured", "samples", "window", "verdict")
+    header = ("verdict", "promise", "promised", "measured", "samples")
     table = _table(header, rows) if rows else "No promise was judged."
     thin = any(check.thin for check in checks)
     note = (
         "\n\nThin: the interval of the measurement contains the bound; another run may end otherwise." if thin else ""
     )
-    return f"## Promised and measured\n\n{table}{note}"
+    return f"{table}{note}"
 
 
 def _finding(check: CheckResult, verdict: RunVerdict) -> str:
@@ -91,17 +92,21 @@ def _finding(check: CheckResult, verdict: RunVerdict) -> str:
 
 
 def _receipts(verdict: RunVerdict) -> str:
+    """Receipts that are missing or unclear, each in a line; all of them, with their numbers, folded."""
     if not verdict.receipts:
-        return "## Receipts\n\nNone: nothing proves that the faults and the load really happened."
-    rows = [(r.kind, r.subject, r.status, r.sentence, r.verdict.value) for r in verdict.receipts]
-    table = _table(("of", "which", "status", "finding", "verdict"), rows)
-    numbers = [
-        (f"{r.kind} {r.subject}", name, escape.value(item))
+        return "No receipts: nothing proves that the faults and the load really happened."
+    missing = [
+        f"**{r.verdict.value}**: {escape.markdown(r.name)}, {escape.markdown(r.status)}: {escape.markdown(r.sentence)}"
         for r in verdict.receipts
-        for name, item in r.numbers.items()
+        if r.verdict is not Verdict.PASS
     ]
-    folded = _folded("Numbers of the receipts", _table(("receipt", "number", "value"), numbers)) if numbers else ""
-    return "\n\n".join(part for part in ("## Receipts", table, folded) if part)
+    rows = [(r.kind, r.subject, r.status, r.sentence, r.verdict.value) for r in verdict.receipts]
+    numbers = [(r.name, name, escape.value(item)) for r in verdict.receipts for name, item in r.numbers.items()]
+    tables = [_table(("of", "which", "status", "finding", "verdict"), rows)]
+    tables += [_table(("receipt", "number", "value"), numbers)] if numbers else []
+    there = len(rows) - len(missing)
+    folded = _folded(f"Receipts: {there} of {len(rows)} there", "\n\n".join(tables))
+    return "\n\n".join([*missing, folded])
 
 
 def _phases(found: Sequence[figures.PhaseFigures]) -> str:
@@ -123,7 +128,7 @@ def _phases(found: Sequence[figures.PhaseFigures]) -> str:
     ]
     header = ("phase", "kind", "when", "intended", "dropped", "good", "good rate", "p50", "p99")
     note = "Latencies are those of good answers, from the intended instant."
-    return f"## What the load saw\n\n{_table(header, rows)}\n\n{note}"
+    return _folded(f"What the load saw, phases: {len(rows)}", f"{_table(header, rows)}\n\n{note}")
 
 
 def _timeline(reader: JournalReader) -> str:
@@ -159,10 +164,10 @@ def _folded(summary: str, body: str) -> str:
 
 
 def _table(header: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    columns = [escape.markdown(name) for name in header]
-    drawn = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    drawn += [f"| {' | '.join(escape.markdown(cell) for cell in row)} |" for row in rows]
-    return "\n".join(drawn)
+    """A table whose cells are text; not padded, for a sentence in one row would widen all of them."""
+    cells = [[escape.markdown(cell) for cell in row] for row in rows]
+    names = [escape.markdown(name) for name in header]
+    return tabulate(cells, names, tablefmt="github", disable_numparse=True, stralign=None, preserve_whitespace=True)
 
 
 def _pairs(data: dict[str, Any]) -> str:
