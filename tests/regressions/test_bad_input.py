@@ -16,6 +16,7 @@ from harness.journal import FILE_NAME
 from harness.journal.reader import JournalReader
 from harness.judge import judge
 from harness.links.provision import cache_folder, find_toxiproxy
+from harness.report.html import report_html
 from harness.report.verdict_file import load_verdict
 from harness.run.registry import entry_paths
 from harness.scenario.file import load_scenario
@@ -245,6 +246,15 @@ def test_ids_that_are_no_numbers_are_damage(tmp_path, table):
 
     with pytest.raises(InputError, match=f"damaged: ids of {table} go from 1 to inf"):
         judge(path)
+
+
+@pytest.mark.parametrize("kind", ["service.asked", "-1", "other.kind"])
+def test_events_of_a_kind_that_nobody_writes_still_make_a_page(tmp_path, kind):
+    """A lane without any state is a lane without bars; drawing it once fell over."""
+    path = journal(tmp_path, f"UPDATE events SET kind = '{kind}' WHERE kind LIKE 'fault.%' OR kind LIKE 'phase.%'")
+
+    with JournalReader(path) as reader:
+        assert "</html>" in report_html(judge(path), reader)
 
 
 def test_events_before_all_time_bring_no_verdict(tmp_path):
