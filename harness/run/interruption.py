@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 LIFELINE_VARIABLE = "HARNESS_LIFELINE"  # set: this runner ends when its standard input does
-LIFELINE_GRACE_S = 2.5  # of the five seconds after which nothing of a killed suite may be left
+LIFELINE_GRACE_S = 1.0  # of the five seconds after which nothing of a killed suite may be left, on a busy machine too
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 

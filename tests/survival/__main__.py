@@ -29,10 +29,11 @@ from .results import document, figures, line, page, summary, table
 from .running import ROOT, Running
 
 NEXT_RUN_EVERY = 10
-TURN_S = 100.0  # a row of ten kills more than that at most
+ROW, TURN_S = 5, 80.0  # a row of five kills more than that at most
 BESIDE = 0.25  # by how much each run beside it lengthens the start of another
 START_UP_LIMIT_S = 90.0
-WHOLE = 100  # kills; fewer are a short form, whose figures stand beside
+EXIT_INTERRUPTED = 130
+WHOLE = 40  # kills; fewer are a short form, whose figures stand beside
 
 
 def main() -> int:
@@ -50,17 +51,24 @@ def main() -> int:
     drawn = draw(options.kills, options.seed)
     chosen = [k for k in drawn if options.only in {None, k.number} and options.victim in {None, k.victim}]
     began_s = time.monotonic()
-    with terminated_like_interrupted(), _folder(options.keep) as folder, bystanders() as others:
-        rows = _all(chosen, folder, others, options.turns, options.side_by_side)
+    rows: list[Row] = []
+    try:
+        with terminated_like_interrupted(), _folder(options.keep) as folder, bystanders() as others:
+            _all(chosen, rows, folder, others, options.turns, options.side_by_side)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(rows)} of {len(chosen)} kills", flush=True)
     found = figures(rows, seed=options.seed, seconds=time.monotonic() - began_s)
-    _write(rows, found, options.reports, whole=len(chosen) == len(drawn) >= WHOLE)
+    _write(rows, found, options.reports, whole=len(rows) == len(drawn) >= WHOLE)
     print(f"\n{table(rows)}\n\n{summary(found)}")
+    if len(rows) < len(chosen):
+        return EXIT_INTERRUPTED
     return int(found["survived"] != found["kills"] or not found["next_runs_passed"])
 
 
-def _all(kills: list[Kill], folder: Path, others: Bystanders, turns: Path | None, side_by_side: int) -> list[Row]:
-    """Do them, some at a time, with a run by itself after every tenth."""
-    rows: list[Row] = []
+def _all(
+    kills: list[Kill], rows: list[Row], folder: Path, others: Bystanders, turns: Path | None, side_by_side: int
+) -> None:
+    """Do them, some at a time, with a run by itself after every tenth. What came of each is added to rows."""
     places: SimpleQueue[Place] = SimpleQueue()
     for number in range(side_by_side):
         places.put(Place(folder=folder / str(number), mark=secrets.token_hex(8)))
@@ -79,12 +87,12 @@ def _all(kills: list[Kill], folder: Path, others: Bystanders, turns: Path | None
         last = Place(folder=folder / "after", mark=secrets.token_hex(8))
         start_up_s = _start_up_s(last)
         print(f"{len(kills)} kills; a run's load begins {start_up_s:.1f} s after its start", flush=True)
-        for begin in range(0, len(kills), NEXT_RUN_EVERY):
+        for begin in range(0, len(kills), ROW):
             mine.next()
-            rows += pool.map(do, kills[begin : begin + NEXT_RUN_EVERY])
-            run_after(last, rows[-1])
-            print(f"the run after kill {rows[-1].number}: {rows[-1].next_run}", flush=True)
-    return rows
+            rows += pool.map(do, kills[begin : begin + ROW])
+            if len(rows) % NEXT_RUN_EVERY == 0 or len(rows) == len(kills):
+                run_after(last, rows[-1])
+                print(f"the run after kill {rows[-1].number}: {rows[-1].next_run}", flush=True)
 
 
 def _start_up_s(place: Place) -> float:

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from harness.errors import InputError
 from harness.judge import judge
-from harness.links import toxiproxy
+from harness.links import toxiproxy_client
 from harness.links.toxiproxy import ToxiproxyServer
 from harness.progress import Silent
 from harness.run.options import RunOptions
@@ -202,7 +202,7 @@ def kill_of_another() -> AbstractContextManager[object]:
 
 @live("gentle", "the Toxiproxy is of another version", "not version 9.9.9", expected=STOPPED)
 def another_toxiproxy() -> AbstractContextManager[object]:
-    return patch.object(toxiproxy, "TOXIPROXY_VERSION", "9.9.9")
+    return patch.object(toxiproxy_client, "TOXIPROXY_VERSION", "9.9.9")
 
 
 @live("gentle", "the Toxiproxy has somebody else's proxies already", "already has proxies", expected=STOPPED)
