@@ -24,9 +24,14 @@ class Turns:
         self._take()
         return self
 
+    @property
+    def over(self) -> bool:
+        """Whether it is time for others; never when there are none."""
+        return self._held is not None and time.monotonic() - self._since_s > self._turn_s
+
     def next(self) -> None:
         """Between two measurements: give way, when it is time, and wait for the next turn."""
-        if self._held is not None and time.monotonic() - self._since_s > self._turn_s:
+        if self._held is not None and self.over:
             fcntl.flock(self._held, fcntl.LOCK_UN)
             time.sleep(PAUSE_S)
             self._take()

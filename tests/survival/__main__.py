@@ -29,7 +29,7 @@ from .results import document, figures, line, page, summary, table
 from .running import ROOT, Running
 
 NEXT_RUN_EVERY = 10
-ROW, TURN_S = 5, 80.0  # a row of five kills more than that at most
+TURN_S = 120.0  # and then the kills that are under way
 BESIDE = 0.25  # by how much each run beside it lengthens the start of another
 START_UP_LIMIT_S = 90.0
 EXIT_INTERRUPTED = 130
@@ -57,6 +57,7 @@ def main() -> int:
             _all(chosen, rows, folder, others, options.turns, options.side_by_side)
     except KeyboardInterrupt:
         print(f"interrupted after {len(rows)} of {len(chosen)} kills", flush=True)
+    rows.sort(key=lambda row: row.number)
     found = figures(rows, seed=options.seed, seconds=time.monotonic() - began_s)
     _write(rows, found, options.reports, whole=len(rows) == len(drawn) >= WHOLE)
     print(f"\n{table(rows)}\n\n{summary(found)}")
@@ -73,24 +74,31 @@ def _all(
     for number in range(side_by_side):
         places.put(Place(folder=folder / str(number), mark=secrets.token_hex(8)))
 
-    def do(kill: Kill) -> Row:
+    def do(kill: Kill) -> None:
         place = places.get()
         try:
             row = play(kill, place, start_up_s * (1 + BESIDE * (side_by_side - 1)))
         finally:
             places.put(place)
         row.problems += others.harmed()
+        rows.append(row)
         print(line(row), flush=True)
-        return row
 
     with Turns(turns, TURN_S) as mine, ThreadPoolExecutor(side_by_side) as pool:
         last = Place(folder=folder / "after", mark=secrets.token_hex(8))
         start_up_s = _start_up_s(last)
         print(f"{len(kills)} kills; a run's load begins {start_up_s:.1f} s after its start", flush=True)
-        for begin in range(0, len(kills), ROW):
+        pending, since = list(kills), 0
+        while pending:
+            batch, pending = pending[:NEXT_RUN_EVERY], pending[NEXT_RUN_EVERY:]
             mine.next()
-            rows += pool.map(do, kills[begin : begin + ROW])
-            if len(rows) % NEXT_RUN_EVERY == 0 or len(rows) == len(kills):
+            before = len(rows)
+            list(pool.map(lambda kill: None if mine.over else do(kill), batch))
+            numbers = {row.number for row in rows}
+            pending = [kill for kill in batch if kill.number not in numbers] + pending
+            since += len(rows) - before
+            if since >= NEXT_RUN_EVERY or not pending:
+                since = 0
                 run_after(last, rows[-1])
                 print(f"the run after kill {rows[-1].number}: {rows[-1].next_run}", flush=True)
 
