@@ -63,7 +63,8 @@ def _whole_numbers(reader: JournalReader, text: str) -> NDArray[np.int64]:
         try:
             return np.fromstring(text, np.int64, sep=",")
         except (DeprecationWarning, ValueError) as error:
-            raise InputError(f"{reader.path}: damaged: a column of whole numbers holds something else") from error
+            damage = reader.damage() or "a column of whole numbers holds something else"
+            raise InputError(f"{reader.path}: damaged: {damage}") from error
 
 
 _DIGITS = bytes(max(0, value - 48) for value in range(256))  # for bytes.translate: "7" as 7
