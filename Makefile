@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test truth survival check scenarios lint format bench fuzz lock clean
+.PHONY: help install demo test truth survival check scenarios lint format bench fuzz sample lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench: install ## the measured claims: one table and one JSON line each
 fuzz: install ## ten thousand malformed inputs, ten thousand hostile streams through the gate; SEED=n
 	@$(BIN)/python fuzz/inputs.py --cases 10000 --seed $(or $(SEED),1) --reports reports
 	@$(BIN)/python fuzz/gate.py --streams 10000 --seed $(or $(SEED),1) --reports reports
+
+sample: install ## reports/sample: a real run's reports and their picture (needs Chromium: .ci/chromium.sh)
+	@$(BIN)/python docs/sample.py
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \

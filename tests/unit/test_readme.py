@@ -58,3 +58,13 @@ def test_every_shown_command_is_one_the_program_has():
         words = shlex.split(command)
         if words[0] == ".venv/bin/harness" and words[1] != "--version":
             parser_of(words[1]).parse_args(words[2:])
+
+
+def test_the_sample_report_is_there_and_is_the_one_shown():
+    """The page and the picture the README shows are in git, and of the scenario it shows."""
+    shown = set(re.findall(r"\((reports/sample/[\w.]+)\)", README.read_text("utf-8")))
+    page = (ROOT / "reports" / "sample" / "report.html").read_text("utf-8")
+
+    assert shown == {"reports/sample/report.html", "reports/sample/report.png"}
+    assert all((ROOT / name).is_file() for name in shown)
+    assert "<h1>payment-slow</h1>" in page
