@@ -40,12 +40,13 @@ def main(values: Mapping[str, str]) -> int:
         settings = read_node(values)
         program = find_program("redis-server", "redis-server")
         settings.folder.mkdir(parents=True, exist_ok=True)
+        command = [program, *node_words(settings)]
         publisher = Publisher(Watch(lambda: role_of(settings)), settings.host, settings.state_port)
     except EnvironmentProblem as problem:
         return fail(problem, 2)
     except (NotInstalled, OSError) as problem:
         return fail(problem, EXIT_SET_UP_FAILED)
-    child = Child([program, *node_words(settings)])
+    child = Child(command)
     child.obey_signals()
     publisher.start()
     return child.wait()

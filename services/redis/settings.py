@@ -4,6 +4,7 @@ What the launchers of Redis and of its Sentinels are told by their environment.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,3 +95,8 @@ def read_sentinel(values: Mapping[str, str]) -> SentinelSettings:
 
 def _maybe(environment: Environment, name: str) -> Address | None:
     return environment.read(name, None, address, None) if environment.values.get(name) else None
+
+
+def resolved(place: Address | None) -> Address | None:
+    """The same place by its number: Sentinels pass on addresses, and compare them as they are. Raises OSError."""
+    return None if place is None else (socket.gethostbyname(place[0]), place[1])

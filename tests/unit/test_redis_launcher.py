@@ -44,9 +44,9 @@ def test_a_sentinel_needs_somebody_to_watch():
 
 def test_a_sentinel_is_told_quorum_and_patience():
     """Quorum and the time until a silent primary counts as gone come from the environment."""
-    text = sentinel_file(read_sentinel({"MONITOR": "redis-1:6379", "QUORUM": "3", "DOWN_AFTER": "300ms"}))
+    text = sentinel_file(read_sentinel({"MONITOR": "127.77.1.4:6379", "QUORUM": "3", "DOWN_AFTER": "300ms"}))
 
-    assert "sentinel monitor cache redis-1 6379 3" in text
+    assert "sentinel monitor cache 127.77.1.4 6379 3" in text
     assert "down-after-milliseconds cache 300" in text
 
 
