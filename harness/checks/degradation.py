@@ -53,7 +53,7 @@ def judge(promise: Degradation, evidence: Evidence) -> CheckResult:
     window = evidence.window(promise)
     selection = evidence.select(promise.of, window)
     mix, oldest_s = _mix(promise, selection)
-    if not mix:
+    if not mix and not _ever_told(promise, evidence):
         reason = f"no answer says where its {promise.part} is from"
         return inconclusive(promise, title=title, reason=reason, window=window.name)
     results, answers = [], Answers()
@@ -64,12 +64,14 @@ def judge(promise: Degradation, evidence: Evidence) -> CheckResult:
             result = judge_good(promise, evidence, selection, codes, least=least, title=title)
             results.append(result)
             answers.add(result.verdict, result.reason if meant else _other_side(result, share))
-    if promise.stale_at_most_s is not None:
+    if promise.stale_at_most_s is not None and not mix:
+        answers.add(Verdict.INCONCLUSIVE, f"no answer in the window says where its {promise.part} is from")
+    elif promise.stale_at_most_s is not None:
         limit_s = promise.stale_at_most_s
         text = f"the oldest was {show_duration(oldest_s)} old, {show_duration(limit_s)} allowed"
         answers.hold(oldest_s <= limit_s, text)
     total = sum(mix.values())
-    shares = ", ".join(f"{source} {percent(count / total)}" for source, count in mix.most_common())
+    shares = ", ".join(f"{source} {percent(count / total)}" for source, count in mix.most_common()) or "nothing"
     worst = max(results, key=lambda r: r.verdict.gravity, default=None)
     blank = CheckResult(
         check=promise.check, title=title, verdict=answers.verdict, reason="", bound="", measured="", window=window.name
@@ -81,10 +83,15 @@ def judge(promise: Degradation, evidence: Evidence) -> CheckResult:
         reason=f"{answers.reason}; told: {shares}",
         bound=_bound(promise),
         measured=f"{shares}; oldest {show_duration(oldest_s)}",
-        samples=total,
+        samples=max(total, worst.samples if worst is not None else 0),
         thin=bool(worst and worst.thin and worst.verdict is answers.verdict),
         evidence=worst.evidence if worst is not None and answers.verdict is Verdict.FAIL else (),
     )
+
+
+def _ever_told(promise: Degradation, evidence: Evidence) -> bool:
+    """Whether any answer of the run tells the source of this part: then silence in a window is a finding."""
+    return any(told_of(promise.part, word) for c in evidence.columns(promise.of) for word in c.fallbacks.words)
 
 
 def _mix(promise: Degradation, selection: Selection) -> tuple[Counter[str], float]:

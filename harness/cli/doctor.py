@@ -74,6 +74,7 @@ def examine(reports: Path) -> list[Finding]:
         lambda: [folder(reports)],
         lambda: [left_behind()],
         lambda: [docker()],
+        balancers,
     )
     return [finding for look in looks for finding in _looked(look)]
 
@@ -196,6 +197,21 @@ def docker() -> Finding:
     found = shutil.which("docker")
     text = f"{found}, not needed: systems run as processes" if found else "not there, and not needed"
     return Finding(name="Docker", state=WELL, found=text)
+
+
+def balancers(which: Callable[[str], str | None] | None = None) -> list[Finding]:
+    """HAProxy and Redis, which only scenarios of systems that hold them need."""
+    folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    look = which or (lambda name: shutil.which(name, path=folders))
+    findings = []
+    for name, program in (("HAProxy", "haproxy"), ("Redis", "redis-server")):
+        if (found := look(program)) is not None:
+            findings.append(Finding(name=name, state=WELL, found=found))
+            continue
+        fix = f"apt-get install --no-install-recommends {program}"
+        found = "not there; scenarios/redundancy needs it"
+        findings.append(Finding(name=name, state=WANTING, found=found, fix=fix))
+    return findings
 
 
 def _show(findings: Sequence[Finding]) -> None:

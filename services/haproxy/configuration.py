@@ -85,7 +85,7 @@ def _backend(settings: Settings, pool: Pool) -> str:
         "http-check expect status 200",
         once if settings.redispatch else "",
         f"default-server check inter {checks.interval_ms}ms fall {checks.fall} rise {checks.rise}"
-        + (f" maxconn {most}" if most else ""),
+        + (f" maxconn {most} pool-max-conn {most}" if most else ""),
         *(_server(server) for server in pool.servers),
     ])  # fmt: skip
 

@@ -284,6 +284,14 @@ def test_an_error_came_from_no_source(tmp_path):
     assert judge(found.write(tmp_path)).checks[0].verdict is FAIL
 
 
+def test_silence_after_words_is_a_finding(tmp_path):
+    """Where answers told their source before, a stretch without any came from none of the sources meant."""
+    found = Run(scenario(degradation(at_least="90%", after="5s")))
+    found.load(0, 5, fallback="product=cache@0.0").load(5, 15, error="status 503", status=503)
+
+    assert judge(found.write(tmp_path)).checks[0].verdict is FAIL
+
+
 def test_who_never_speaks_of_a_part_is_not_asked_for_it(tmp_path):
     """Without a request's name only answers that tell the source of this part are judged."""
     found = Run(scenario({"degradation": {"part": "product", "sources": ["cache"], "at_least": "99%"}}))

@@ -29,6 +29,8 @@ def _not_installed(name: str) -> str:
         (doctor.packages(_not_installed)[0], MISSING),
         (doctor.packages(lambda name: "1.0")[0], WELL),
         (doctor.docker(), WELL),
+        (doctor.balancers(lambda _: None)[0], WANTING),
+        (doctor.balancers(lambda name: f"/usr/sbin/{name}")[1], WELL),
     ],
 )
 def test_what_is_not_well_comes_with_a_command(finding: Finding, state: str) -> None:
