@@ -12,8 +12,9 @@ from itertools import pairwise
 
 from harness.clock import NS_PER_S
 from harness.receipts.base import Record
+from harness.receipts.nodes import OBSERVER
 from harness.scenario.model import Scenario
-from harness.scenario.promises import Breaker, Bulkhead, Instances
+from harness.scenario.promises import Breaker, Bulkhead, Failover, Instances
 from harness.statistics import median
 from harness.verdict import Receipt, Verdict
 
@@ -39,9 +40,16 @@ def needed_observers(scenario: Scenario) -> set[tuple[str, str]]:
     return found
 
 
+def needed_nodes(scenario: Scenario, record: Record) -> set[tuple[str, str]]:
+    """Database nodes whose own word some promise rests on: all of them, when failover is judged."""
+    if not any(isinstance(expectation.promise, Failover) for expectation in scenario.expect):
+        return set()
+    return {(OBSERVER, s.name) for s in record.system.services.values() if s.replication_path is not None}
+
+
 def judge_observers(record: Record, promised: Scenario) -> list[Receipt]:
     """One receipt an observer and subject; also one for an observer that is needed and never wrote a word."""
-    needed = needed_observers(promised)
+    needed = needed_observers(promised) | needed_nodes(promised, record)
     samples: dict[tuple[str, str], tuple[int, list[int]]] = {}
     sql = "SELECT observer, subject, t_ns, ok FROM probes ORDER BY t_ns"
     for observer, subject, t_ns, ok in record.reader.rows(sql):

@@ -21,9 +21,11 @@ from harness.scenario.promises import (
     Breaker,
     Bulkhead,
     Connections,
+    Consistency,
     Crossings,
     Effects,
     Errors,
+    Failover,
     Instances,
     Promise,
     Recovery,
@@ -139,6 +141,13 @@ def _about_faults(parts: Parts, faults: list[str]) -> Iterator[Finding]:
             yield Finding(where=(*where, "from"), message=message, hint=did_you_mean(recovery.from_, faults))
         elif not faults:
             yield Finding(where=where, message="recovery needs a fault to recover from; the timeline has none")
+    for number, failover in parts.of(Failover):
+        where = ("expect", number, "failover")
+        if failover.from_ is not None and failover.from_ not in faults:
+            message = f"from names {failover.from_!r}, which is no fault of this timeline"
+            yield Finding(where=(*where, "from"), message=message, hint=did_you_mean(failover.from_, faults))
+        elif not faults:
+            yield Finding(where=where, message="failover needs a fault to fail over from; the timeline has none")
     for number, breaker in parts.of(Breaker):
         for key, value in (("opens_within", breaker.opens_within_s), ("closes_within", breaker.closes_within_s)):
             if value is not None and not faults:
@@ -222,13 +231,26 @@ def _against_system(parts: Parts, system: System) -> Iterator[Finding]:
             yield Finding(where=where, message=message, hint=did_you_mean(retries.on, links))
     for number, breaker in parts.of(Breaker):
         yield from _breaker(breaker, ("expect", number, "breaker", "on"), system)
-    for number, effects in parts.of(Effects):
+    for number, effects in (*parts.of(Effects), *parts.of(Consistency), *parts.of(Failover)):
         ledgers = [ledger.name for ledger in system.ledgers]
         if effects.ledger not in ledgers:
             message = f"ledger is {effects.ledger!r}, which the system does not declare"
             hint = did_you_mean(effects.ledger, ledgers)
-            yield Finding(where=("expect", number, "effects", "ledger"), message=message, hint=hint)
+            yield Finding(where=("expect", number, effects.check, "ledger"), message=message, hint=hint)
+    for number, failover in parts.of(Failover):
+        yield from _failover(failover, ("expect", number, "failover"), system)
     yield from _objectives(parts, system)
+
+
+def _failover(failover: Failover, where: Where, system: System) -> Iterator[Finding]:
+    nodes = [name for name, service in system.services.items() if service.replication_path is not None]
+    if not nodes:
+        hint = "in the Compose file, for each node: x-harness: {replication: /replication}"
+        yield Finding(where=where, message="failover needs database nodes, and the system declares none", hint=hint)
+    for node in failover.primary if nodes else ():
+        if node not in nodes:
+            message = f"primary names {node!r}, which is no database node"
+            yield Finding(where=(*where, "primary"), message=message, hint=did_you_mean(node, nodes))
 
 
 def aims_at(fault: Fault, where: Where, system: System) -> Iterator[Finding]:

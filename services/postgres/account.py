@@ -79,6 +79,16 @@ def _passes(found: os.stat_result, account: Account) -> bool:
     return bool(found.st_mode & (stat.S_IXGRP if found.st_gid == account.gid else _PASS))
 
 
+def reaches(program: Path, account: Account) -> bool:
+    """Whether the account may run a program: its own and every folder above it, links followed."""
+    real = program.resolve()
+    try:
+        found = all(_passes(place.stat(), account) for place in (real, *real.parents, *program.parents))
+    except OSError:
+        return False
+    return found or not account.changed
+
+
 def within_reach(folder: Path, account: Account, copies: Path) -> Path:
     """
     The folder of programs, or a copy of the whole installation below `copies` when the account cannot reach it: a

@@ -218,7 +218,10 @@ class Node:
         if self.monitor.state["role"] != "primary":
             self.leader = self.settings.node
             self.server.promote()
-        if not wait_until(lambda: self.monitor.state["writable"], limit_s=PROMOTE_LIMIT_S):
+        self.monitor.hurried = True
+        promoted = wait_until(lambda: self.monitor.state["writable"], limit_s=PROMOTE_LIMIT_S)
+        self.monitor.hurried = False
+        if not promoted:
             return 504, {"error": f"not promoted within {PROMOTE_LIMIT_S:g} s: {self.monitor.state}"}
         return 200, {"took_s": round(time.monotonic() - started_s, 3), "timeline": self.monitor.state["timeline"]}
 
@@ -236,9 +239,11 @@ class Node:
         return 200, {"ended": self.server.kill()}
 
     def _demote(self, _: Mapping[str, Any]) -> Answer:
+        asked_ns = time.monotonic_ns()
+        wait_until(lambda: self.monitor.state["at_ns"] > asked_ns, limit_s=0.3)  # what was written up to now
         position = self.monitor.state["position"]
         self.server.stop(2.0)
-        return 200, {"position_before": position}
+        return 200, {"position": position}
 
     def _synchronous(self, body: Mapping[str, Any]) -> Answer:
         names = str(body.get("names") or "")

@@ -64,7 +64,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorSettings:
-    """What the supervisor is told. The last four are where defects can be planted."""
+    """What the supervisor is told. The last ones are where defects can be planted."""
 
     host: str
     port: int
@@ -78,6 +78,8 @@ class SupervisorSettings:
     misses: int
     fencing: bool
     choice: str  # best, worst, or the name of a node
+    catch_up: bool  # whether a planned switchover looks that nothing is missing
+    wait_for: int  # how many replicas a synchronous commit waits for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,8 @@ def read_supervisor(values: Mapping[str, str]) -> SupervisorSettings:
         misses=environment.read("MISSES", "3", count),
         fencing=environment.read("FENCING", "on", switch),
         choice=environment.read("CHOICE", "best", str),
+        catch_up=environment.read("CATCH_UP", "on", switch),
+        wait_for=environment.read("WAIT_FOR", "1", count),
     )
     environment.check()
     if settings.primary not in settings.nodes:
@@ -139,6 +143,8 @@ def read_supervisor(values: Mapping[str, str]) -> SupervisorSettings:
         raise ConfigurationError(f"CHOICE is {settings.choice!r}, it must be one of {known}")
     if settings.synchronous and len(settings.nodes) < 2:
         raise ConfigurationError("SYNCHRONOUS is on, and there is no replica to wait for")
+    if settings.wait_for >= max(2, len(settings.nodes)):
+        raise ConfigurationError(f"WAIT_FOR is {settings.wait_for}, and there are {len(settings.nodes) - 1} replicas")
     return settings
 
 

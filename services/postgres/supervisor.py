@@ -32,6 +32,7 @@ PROMOTE_LIMIT_S = 5.0
 DEMOTE_LIMIT_S = 3.0
 CAUGHT_UP_LIMIT_S = 1.0
 TIDY_S = 0.5
+REPLICA_PACE = 3  # replicas are looked at less often; a failover asks them anew
 MOST_EVENTS = 500
 
 
@@ -164,16 +165,30 @@ class Supervisor:
             self._event("switchover.started", node=candidate)
             self._turn(None)
             try:
-                self._reach.node(old, "POST", "/demote", limit_s=DEMOTE_LIMIT_S)
+                answer = self._reach.node(old, "POST", "/demote", limit_s=DEMOTE_LIMIT_S)
+                if self.settings.catch_up:
+                    self._caught_up(candidate, int(answer.get("position") or 0))
             except NoAnswer as problem:
                 self._event("switchover.given_up", node=old, problem=str(problem))
                 self._turn(old)
-                return f"{old} could not be stopped: {problem}"
+                self._grace_until_s = self._now_s() + RESTART_S  # it asks again what to be, and is told: the primary
+                return f"{old} could not hand over to {candidate}: {problem}"
             others = [node for node in self.settings.nodes if node not in (candidate, old)]
             if not self._promote(candidate, others):
                 return f"{candidate} could not be promoted"
             self._event("switchover.done", node=candidate)
             return None
+
+    def _caught_up(self, candidate: str, position: int) -> None:
+        """Wait until a candidate has received everything up to a position. Raises NoAnswer when it does not in time."""
+        ends_s = self._now_s() + CAUGHT_UP_LIMIT_S
+        while True:
+            found = (self._state(candidate) or {}).get("position")
+            if found is not None and int(found) >= position:
+                return
+            if self._now_s() >= ends_s:
+                raise NoAnswer(f"it has received up to {found}, {position} was written")
+            time.sleep(0.02)
 
     def _promote(self, best: str, others: list[str]) -> bool:
         try:
@@ -275,7 +290,7 @@ class Supervisor:
             self._event("synchronous.failed", node=self.primary, problem=str(problem))
 
     def _names(self, leader: str) -> str:
-        return f"ANY 1 ({', '.join(node for node in self.settings.nodes if node != leader)})"
+        return f"ANY {self.settings.wait_for} ({', '.join(node for node in self.settings.nodes if node != leader)})"
 
     def _event(self, kind: str, **data: Any) -> None:
         self.events = [*self.events[-MOST_EVENTS:], {"t_ns": time.monotonic_ns(), "kind": kind, **data}]
@@ -363,7 +378,8 @@ def watch(supervisor: Supervisor, node: str, ending: threading.Event) -> None:
             supervisor.saw(node, caller.ask("GET", "/replication", limit_s=settings.deadline_s))
         except NoAnswer:
             supervisor.missed(node)
-        ending.wait(max(0.01, settings.check_interval_s - (time.monotonic() - started_s)))
+        pace = 1 if node == supervisor.primary else REPLICA_PACE
+        ending.wait(max(0.01, pace * settings.check_interval_s - (time.monotonic() - started_s)))
 
 
 def main() -> None:

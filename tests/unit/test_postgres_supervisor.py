@@ -28,7 +28,7 @@ class FakeReach:
         if path == "/replication":
             return {"role": "replica", "position": self.positions[node]}
         self.said.append((node, path, *(body or {}).values()))
-        return {"ended": 1}
+        return {"ended": 1, "position": 90}
 
     def switch(self, target, *, cut):
         self.said.append(("switch", target, cut))
@@ -299,3 +299,20 @@ def test_a_switchover_to_nobody_leaves_everything_as_it_is(time_s):
     assert found.switch_over("pg2") is not None
     assert found.primary == "pg0"
     assert reach.said == []
+
+
+def test_a_switchover_to_a_node_that_lacks_writes_is_given_up(time_s, monkeypatch):
+    """The old primary leads on; nothing is lost for somebody's wish."""
+    reach = FakeReach()
+    found = supervisor(reach, time_s)
+    reach.positions["pg2"] = 50
+    monkeypatch.setattr(
+        "services.postgres.supervisor.time.sleep", lambda span_s: setattr(time_s, "s", time_s.s + span_s)
+    )
+
+    problem = found.switch_over("pg2")
+
+    assert problem is not None
+    assert "received up to 50, 90 was written" in problem
+    assert found.primary == "pg0"
+    assert reach.said[-1] == ("switch", "pg0", True)

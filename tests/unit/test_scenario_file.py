@@ -251,6 +251,10 @@ def test_an_example_of_a_promise_is_one(redundant, check):
         text.replace("as: slow", "as: slow-payment").replace("as: gone", "as: outage").replace("l: gone", "l: outage")
     )
 
+    if check == "failover":
+        nodes = "  pg1:\n    command: [node]\n    x-harness: {replication: /replication}\n"
+        (redundant / "compose.yaml").write_text(COMPOSE.replace("services:\n", f"services:\n{nodes}", 1))
+
     loaded = load(redundant, text)
 
     assert [check] == [e.promise.check for e in loaded.scenario.expect]
