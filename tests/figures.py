@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +17,46 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: written by `python -m tests.figures --readme` -->", "<!-- /figures -->"
 SOURCES = {"truth": "make truth", "survival": "make survival", "fuzz": "make fuzz"}
 
+MISSING = "not kept yet: run it"
+
 Figures = Mapping[str, Any]
+Row = tuple[str, str, str]  # command, what was tried, figure
 
 
 def read(reports: Path) -> dict[str, Figures]:
-    """The figures of all three. Raises ValueError that names what was not run yet."""
+    """The figures that are kept. Raises ValueError for a file that holds none."""
     found = {}
     for name, command in SOURCES.items():
         path = reports / f"{name}.json"
         try:
             found[name] = json.loads(path.read_text("utf-8"))["figures"]
+        except FileNotFoundError:
+            continue
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"{path} holds no figures ({error!r}); run: {command}") from error
     return found
 
 
 def table(found: Mapping[str, Figures]) -> str:
-    """All of them as one Markdown table."""
-    rows = [*_truth(found["truth"]), *_survival(found["survival"]), *_fuzz(found["fuzz"])]
+    """All of them as one Markdown table. What was not run yet has a row that says so: a gap is no figure."""
+    fuzz = found.get("fuzz", {})
+    rows = [
+        *_told("make truth", "lies told to the judge", _truth, found.get("truth")),
+        *_told("make survival", "real runs killed anywhere", _survival, found.get("survival")),
+        *_told("make fuzz", "malformed inputs", _inputs, fuzz.get("inputs")),
+        *_told("make fuzz", "hostile HTTP streams through the gate", _streams, fuzz.get("gate")),
+    ]
     lines = ["| command | what was tried | figure |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| `{command}` | {what} | {figure} |" for command, what, figure in rows)])
+    lines += [f"| `{command}` | {what} | {figure} |" for command, what, figure in rows]
+    pages = ", ".join(f"[{name}](reports/{name}.md)" for name in found)
+    return "\n".join([*lines, "", f"The pages behind these figures: {pages}."] if pages else lines)
 
 
-def _truth(f: Figures) -> list[tuple[str, str, str]]:
+def _told(command: str, what: str, rows: Callable[[Figures], list[Row]], f: Figures | None) -> list[Row]:
+    return [(command, what, MISSING)] if f is None else rows(f)
+
+
+def _truth(f: Figures) -> list[Row]:
     lies = f"{f['recorded']} lies in recorded runs and {f['live']} told live"
     return [
         ("make truth", f"{lies}: named for what they are", f"{f['named']} of {f['mutants']}"),
@@ -48,7 +65,7 @@ def _truth(f: Figures) -> list[tuple[str, str, str]]:
     ]
 
 
-def _survival(f: Figures) -> list[tuple[str, str, str]]:
+def _survival(f: Figures) -> list[Row]:
     return [
         ("make survival", f"kills at instants from seed {f['seed']} that left nothing behind, nor hurt a bystander",
          f"{f['survived']} of {f['kills']}"),
@@ -62,15 +79,19 @@ def _survival(f: Figures) -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
-def _fuzz(f: Figures) -> list[tuple[str, str, str]]:
-    inputs, gate = f["inputs"], f["gate"]
+def _inputs(f: Figures) -> list[Row]:
     return [
-        ("make fuzz", f"malformed inputs (seed {inputs['seed']}) that ended in a crash, a hang or an unnamed file",
-         f"{inputs['failed']} of {inputs['cases']}"),
-        ("make fuzz", "the slowest of them, and the largest", f"{inputs['slowest_s']} s, {inputs['largest_mb']} MB"),
-        ("make fuzz", f"hostile HTTP streams through the gate (seed {gate['seed']}) that were changed or mispaired",
-         f"{gate['wrong']} of {gate['streams']}"),
-        ("make fuzz", "growth of the gate's memory over them", f"{max(0.0, gate['growth_mb'])} MB"),
+        ("make fuzz", f"malformed inputs (seed {f['seed']}) that ended in a crash, a hang or an unnamed file",
+         f"{f['failed']} of {f['cases']}"),
+        ("make fuzz", "the slowest of them, and the largest", f"{f['slowest_s']} s, {f['largest_mb']} MB"),
+    ]  # fmt: skip
+
+
+def _streams(f: Figures) -> list[Row]:
+    return [
+        ("make fuzz", f"hostile HTTP streams through the gate (seed {f['seed']}) that were changed or mispaired",
+         f"{f['wrong']} of {f['streams']}"),
+        ("make fuzz", "growth of the gate's memory over them", f"{max(0.0, f['growth_mb'])} MB"),
     ]  # fmt: skip
 
 
@@ -84,7 +105,7 @@ def with_table(text: str, found: Mapping[str, Figures]) -> str:
 
 
 def main() -> int:
-    """0 when the table could be made of all three; 2 when one of them was not run yet."""
+    """0 when the table could be made; 2 when a file that should hold figures holds none."""
     parser = argparse.ArgumentParser(prog="python -m tests.figures", description=__doc__)
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument("--reports", type=Path, default=ROOT / "reports")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from figures import BEGIN, END, SOURCES, read, with_table
+from figures import BEGIN, END, MISSING, SOURCES, read, table, with_table
 
 README = Path(__file__).parents[2] / "README.md"
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -41,11 +41,27 @@ def test_a_readme_without_the_markers_is_refused():
         with_table("no markers", FIGURES)
 
 
-def test_figures_that_were_never_made_are_missed_by_name(tmp_path):
-    """A table with a gap would be a claim without a run: it is said what to run instead."""
-    for name, command in SOURCES.items():
-        with pytest.raises(ValueError, match=command):
-            read(tmp_path)
+def test_what_was_never_run_is_told_as_missing(tmp_path):
+    """No figure is no claim: the row says that there is none, until there is one."""
+    for number, name in enumerate(SOURCES):
+        told = table(read(tmp_path))
+        assert told.count(MISSING) == (4, 3, 2)[number]
         (tmp_path / f"{name}.json").write_text(json.dumps({"figures": FIGURES[name]}))
 
     assert read(tmp_path) == FIGURES
+    assert MISSING not in table(FIGURES)
+
+
+def test_a_file_without_figures_is_refused_with_the_command_that_makes_them(tmp_path):
+    """A damaged file is not taken for one that was never made."""
+    (tmp_path / "survival.json").write_text("{}")
+
+    with pytest.raises(ValueError, match="make survival"):
+        read(tmp_path)
+
+
+def test_the_readme_has_the_figures_that_are_kept():
+    """What the README says is what reports/ holds."""
+    text = README.read_text("utf-8")
+
+    assert with_table(text, read(REPORTS)) == text
