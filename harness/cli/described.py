@@ -96,11 +96,34 @@ def parts() -> list[Described]:
         "arrivals": (RateSegment, "one piece of an arrival curve: `arrivals` of a load"),
         "timeline": (Step, "one step of `timeline`: a fault, or a stretch of quiet"),
     }
+    return _parts(named, "scenario")
+
+
+def drill_parts() -> list[Described]:
+    """What a drill file is made of, beside what a scenario has too."""
+    from harness.drill.model import Answer, Deed, Drill, Objectives, Rpo, ScriptStep
+    from harness.drill.persons import WrittenAnswer
+    from harness.live.floors import Floor
+
+    named: dict[str, tuple[type[BaseModel], str]] = {
+        "drill": (Drill, "the keys of a drill file"),
+        "script": (ScriptStep, "one line of `script`: a phase, a fault, a manual step, a note"),
+        "does": (Deed, "what the harness does when a manual step is done"),
+        "objectives": (Objectives, "how quick people and system want to be"),
+        "rpo": (Rpo, "how much acknowledged work may be lost"),
+        "abort": (Floor, "a floor: everything is healed when an objective falls below it"),
+        "answer": (Answer, "what became of a manual step, in a recorded script"),
+        "answers": (WrittenAnswer, "one line of a file of answers, for a drill without people"),
+    }
+    return _parts(named, "drill")
+
+
+def _parts(named: Mapping[str, tuple[type[BaseModel], str]], group: str) -> list[Described]:
     return [
         Described(
             name=name,
-            what="part of a scenario",
-            group="scenario",
+            what=f"part of a {group}",
+            group=group,
             summary=summary,
             text=_doc(model),
             keys=tuple(keys_of(model)),
@@ -112,7 +135,7 @@ def parts() -> list[Described]:
 
 def everything() -> list[Described]:
     """All there is to explain."""
-    return [*faults(), *checks(), *parts()]
+    return [*faults(), *checks(), *parts(), *drill_parts()]
 
 
 def keys_of(model: type[BaseModel]) -> Iterable[Key]:

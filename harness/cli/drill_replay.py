@@ -35,10 +35,11 @@ def main(options: argparse.Namespace) -> int:
     from harness.system.compose_file import read_system
 
     loaded = recorded(options.run, read_system(options.system) if options.system is not None else None)
+    how = RunOptions(reports=options.reports, backend=options.backend)
     with terminated_like_interrupted():
         if options.json:
-            run_dir = replay(loaded, RunOptions(reports=options.reports), Silent())
+            run_dir = replay(loaded, how, Silent())
         else:
             with open_view(plain=options.plain) as view:
-                run_dir = replay(loaded, RunOptions(reports=options.reports), view)
+                run_dir = replay(loaded, how, view)
     return end(run_dir, options)

@@ -41,7 +41,12 @@ def arguments(parser: Parser) -> None:
 
 
 def add_ending(parser: Parser) -> None:
-    """The options of every command that ends in a drill's report."""
+    """The options of the commands that run a drill."""
+    from harness.run.options import BACKENDS
+
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="what runs the system (default: %(default)s)"
+    )
     parser.add_argument(
         "--reports",
         metavar="DIR",
@@ -63,7 +68,10 @@ def main(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stack.enter_context(terminated_like_interrupted())
         persons, screen = _seats(options, loaded, stack)
-        run_dir = run_drill(loaded, options.reports, persons=persons, screen=screen, people=people, page=options.page)
+        run_dir = run_drill(
+            loaded, options.reports, persons=persons, screen=screen, people=people, page=options.page,
+            backend=options.backend,
+        )  # fmt: skip
     return end(run_dir, options)
 
 

@@ -34,6 +34,11 @@ EXAMPLES = (
 
 
 def arguments(parser: Parser) -> None:
+    from harness.run.options import BACKENDS
+
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="what runs the system (default: %(default)s)"
+    )
     parser.add_argument("system", metavar="SYSTEM", type=Path, help="the system's Compose file")
     parser.add_argument("--profile", metavar="NAME", help="mix of requests; absent: the system's first")
     parser.add_argument("--arrivals", metavar="RATE", default="20/s", help="load, open model (default: %(default)s)")
@@ -103,7 +108,7 @@ def living_of(options: argparse.Namespace, name: str | None = None) -> Living:
         seed=options.seed,
     )  # fmt: skip
     floors = tuple(floor_of(text, system.objectives) for text in options.abort)
-    return Living(header=header, reports=options.reports, floors=floors, page=options.page)
+    return Living(header=header, reports=options.reports, floors=floors, page=options.page, backend=options.backend)
 
 
 def _load(options: argparse.Namespace, system: System) -> tuple[Load, str]:

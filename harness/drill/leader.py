@@ -39,6 +39,7 @@ class Leader:
         self._clock, self._people = clock, people
         self._next_show_s = 0.0
         self._answer: Word | None = None
+        self._through = False
 
     def run(self) -> None:
         """From the first line to the last, or until it is broken off. Raises HarnessError when the rig breaks."""
@@ -47,10 +48,17 @@ class Leader:
             if self._over():
                 break
             self._do(line, name)
+        self._through = self._desk.ending is None
         if self._desk.aborted is not None and self._desk.ending is None:
             name = self._desk.phase_started("after-abort", "recovery")
             self._attend(self._drill.after_abort_s, lambda: self._desk.ending is not None)
             self._desk.phase_ended(name)
+
+    def cut_short(self) -> None:
+        """Write down that the script was not gone through to its end, if so: such a drill shows nothing."""
+        if not self._through and self._desk.aborted is None:
+            by = self._desk.ending or "interrupted"
+            self._desk.abort("ended before the script was through", how="person", by=by)
 
     def listen(self, for_s: float) -> None:
         """Lead nobody: write down what is done until somebody asks for the end. An abort heals, and goes on."""

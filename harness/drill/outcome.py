@@ -34,6 +34,9 @@ class Outcome:
         found += [
             f"Why was {step.name} {step.said}? ({step.role})" for step in self.history.steps if step.said != "done"
         ]
+        asked = {step.name for step in self.history.steps}
+        script = [line["step"] for line in self.history.drill.get("script", ()) if line.get("step")]
+        found += [f"Why did nobody get to {step}?" for step in script if step not in asked]
         found += [f"What was the {met.name}? {met.sentence}" for met in self.objectives if met.measured_s is None]
         found += [
             f"What would have shown {receipt.kind} {receipt.subject}? {receipt.sentence}"

@@ -23,7 +23,7 @@ from harness.report import write_file
 
 def run_drill(
     loaded: LoadedDrill, reports: Path, *, persons: Sequence[Person], screen: PlainScreen, people: Mapping[str, str],
-    page: bool = True,
+    page: bool = True, backend: str = "processes",
 ) -> Path:  # fmt: skip
     """Lead a drill; gives its run's folder, with the compiled drill in it. Raises HarnessError."""
     if loaded.drill.recorded:
@@ -32,13 +32,17 @@ def run_drill(
     _known(people, loaded.drill)
     clock = SystemClock()
     how = Living(
-        header=loaded.header, reports=reports, floors=loaded.drill.abort, page=page,
+        header=loaded.header, reports=reports, floors=loaded.drill.abort, page=page, backend=backend,
         facts={"drill": drill_facts(loaded), "scenario_text": loaded.text},
     )  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(screen)
         desk, door = stack.enter_context(living_run(how, screen, clock))
-        Leader(loaded.drill, desk, persons, screen, clock=clock, people=people).run()
+        leader = Leader(loaded.drill, desk, persons, screen, clock=clock, people=people)
+        try:
+            leader.run()
+        finally:
+            leader.cut_short()
     return _compiled(Path(door.folder))
 
 

@@ -76,7 +76,9 @@ class Figures:
     def _request(self, row: Sequence[Any]) -> None:
         name, intended_ns, end_ns, good = str(row[0]), int(row[1]), int(row[3] or row[1]), bool(row[5])
         latency_ns = end_ns - intended_ns
-        self._named.setdefault(name, _Named()).recent.append((end_ns, latency_ns, good))
+        recent = self._named.setdefault(name, _Named()).recent
+        recent.append((end_ns, latency_ns, good))
+        _forget(recent, end_ns)
         for budget in self._budgets:
             if budget.objective.of == name:
                 budget.samples += 1
@@ -110,8 +112,7 @@ class Figures:
 
     def _lately(self, name: str, named: _Named, now_ns: int, span_s: float) -> dict[str, Any]:
         recent = named.recent
-        while recent and recent[0][0] < now_ns - round(SPAN_S * NS_PER_S):
-            recent.popleft()
+        _forget(recent, now_ns)
         latencies = sorted(latency for _, latency, _ in recent)
         good = sum(ok for _, _, ok in recent)
         return {
@@ -121,6 +122,12 @@ class Figures:
             "p50_ms": _at(latencies, 0.5),
             "p99_ms": _at(latencies, 0.99),
         }
+
+
+def _forget(recent: deque[tuple[int, int, bool]], now_ns: int) -> None:
+    """What ended longer ago than people look back."""
+    while recent and recent[0][0] < now_ns - round(SPAN_S * NS_PER_S):
+        recent.popleft()
 
 
 def _bad(objective: Objective, latency_ns: int, *, good: bool) -> bool:

@@ -34,6 +34,7 @@ class Living:
     reports: Path
     floors: tuple[Floor, ...] = ()
     page: bool = True
+    backend: str = "processes"
     facts: Mapping[str, Any] = field(default_factory=dict)  # more for the journal's run table
 
 
@@ -48,7 +49,7 @@ def living_run(how: Living, view: View, clock: Clock | None = None) -> Iterator[
     run_id = run_id_of(header.name)
     setting = Setting(
         name=header.name, system=header.system, environment=header.environment, seed=header.seed,
-        run_id=run_id, run_dir=(how.reports / run_id).resolve(),
+        run_id=run_id, run_dir=(how.reports / run_id).resolve(), backend=how.backend,
     )  # fmt: skip
     desk = Desk(header, how.floors, clock)
     planned = PlannedLoad(load=header.load, profile=header.profile, duration_s=None)

@@ -14,7 +14,9 @@ from harness.drill.outcome import outcome_of
 from harness.drill.report import report_text
 from harness.errors import EXIT_WRONG_INPUT, InputError
 from harness.journal import FILE_NAME
+from harness.journal.reader import JournalReader
 from harness.judge import judge
+from harness.report import write_reports
 from harness.slis import read_row
 from harness.verdict import Verdict
 
@@ -112,6 +114,24 @@ def test_an_abort_decides(tmp_path):
         )
         found = outcome(played(drill(tmp_path, text)).write(tmp_path / how))
         assert (found.verdict, found.reason) == (verdict, "broken off at 4.0 s: enough")
+
+
+def test_the_page_of_a_run_shows_what_people_did(tmp_path):
+    """Steps, hands and aborts stand on the time axis beside the notes, however few of them there are."""
+    aborted = "{at: 4s, abort: {how: person, why: enough, by: ben}}"
+    text = RECORDED.replace("{at: 4s, note: 'who is paged?', by: ben}", aborted)
+    run = played(drill(tmp_path, text)).write(tmp_path / "run")
+    with JournalReader(run) as reader:
+        write_reports(run, judge(run), reader)
+    page = (run / "report.html").read_text("utf-8")
+
+    for words in (
+        "ana injected slow",
+        "everything healed by ben: enough",
+        "on-call is asked: Name it.",
+        "ana done notice",
+    ):
+        assert words in page
 
 
 def test_the_same_thing_twice_differs_in_nothing(tmp_path):

@@ -115,6 +115,20 @@ def test_a_floor_ends_a_drill(tmp_path):
     assert session.on == []
 
 
+def test_a_drill_that_was_cut_short_says_so(tmp_path):
+    """Ended from elsewhere before its last line, it is broken off: it cannot have shown what it was held for."""
+    loaded = drill(tmp_path)
+    desk, session, clock = desk_on(system=SYSTEM)
+    session.setting = type("Setting", (), {"run_id": "run-1"})
+    leader = Leader(loaded.drill, desk, [Auto()], Nobody(), clock=clock, people={})
+    desk.end("ben")
+    leader.run()
+    leader.cut_short()
+
+    assert desk.aborted is not None
+    assert told(session, "abort") == [("abort", "ben")]
+
+
 def test_notes_may_be_written_at_any_time(tmp_path):
     """With whoever is asked just then, or with whoever is named."""
     person = Talker((1.0, Word(said="note", text="all green")), (4.0, Word(said="note", text="hm", by="ben")))

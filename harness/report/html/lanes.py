@@ -23,7 +23,8 @@ MOST_BARS = 400  # of one lane
 MOST_TICKS = 120  # of one lane; more are counted together by bucket
 Event = tuple[int, str, str, dict[str, Any]]
 
-DRAWN_ELSEWHERE = ("run", "load", "phase", "fault", "ledger", "gate", "service", "note")
+PEOPLES = ("note", "step", "person", "lease", "abort")  # what people of a drill said and did
+DRAWN_ELSEWHERE = ("run", "load", "phase", "fault", "ledger", "gate", "service", *PEOPLES)
 LEAST_GAUGE = 5  # events of nothing but numbers, from which on they are numbers over time
 _STATE_KEYS = ("state", "role", "leader", "status", "phase")
 
@@ -326,14 +327,28 @@ def services(events: Sequence[Event], axis: Axis) -> Group:
 
 
 def notes(events: Sequence[Event], axis: Axis) -> Group:
-    """What people wrote down while it went on."""
-    ticks = [
-        Tick(at_s=axis.second(t_ns), word=note_text(subject, data), css="note")
-        for t_ns, kind, subject, data in events
-        if kind == "note"
-    ]
-    lanes = [Lane(name="notes", ticks=tuple(ticks[:MOST_BARS]))] if ticks else []
+    """What people wrote down while it went on, and what they did and were asked."""
+    lanes = []
+    for name, families in (("notes", ("note",)), ("people", PEOPLES[1:])):
+        ticks = [
+            Tick(at_s=axis.second(t_ns), word=peoples_text(kind, subject, data), css="note")
+            for t_ns, kind, subject, data in events
+            if kind.partition(".")[0] in families
+        ]
+        lanes += [Lane(name=name, ticks=tuple(ticks[:MOST_BARS]))] if ticks else []
     return group("notes", "Notes", lanes)
+
+
+def peoples_text(kind: str, subject: str, data: Mapping[str, Any]) -> str:
+    """A note, or a deed, in one line."""
+    if kind == "note":
+        return note_text(subject, data)
+    what = kind.partition(".")[2]
+    if kind == "abort":
+        return f"everything healed by {subject}: {data.get('why', '')}"
+    if what == "prompted":
+        return f"{data.get('role')} is asked: {data.get('prompt', '')}"
+    return f"{data.get('by', kind.partition('.')[0])} {what} {subject}"
 
 
 def note_text(subject: str, data: Mapping[str, Any]) -> str:
