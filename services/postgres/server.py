@@ -81,7 +81,7 @@ class Server:
         """A new, empty cluster. Raises StartError."""
         account.give(self.data, self._owner)
         self._tool(
-            "initdb", "-D", str(self.data), "-U", SUPERUSER, "-A", "trust", "--no-locale", "-E", "UTF8", "-N",
+            "initdb", "-D", str(self.data), "-U", SUPERUSER, "-A", "trust", "--no-locale", "-E", "UTF8", "-N", "-k",
             "--wal-segsize=1",
         )  # fmt: skip
         (self.data / "pg_hba.conf").write_text(_HBA, encoding="ascii")
