@@ -211,6 +211,22 @@ def test_what_is_counted_in_buckets_adds_up_to_the_journal(tmp_path: Path) -> No
     assert sum(series.endless) == 1
 
 
+def test_what_an_answer_was_made_of_is_told_part_by_part(tmp_path: Path) -> None:
+    """One that names a fallback and two sources counts once for each; the age of a source is no name of its own."""
+    run = (
+        a_run()
+        .request(1, fallback="user-guest,product=cache@3.2")
+        .request(2, fallback="product=cache@4.0 price=service")
+    )
+    with JournalReader(run.write(tmp_path / "run")) as reader:
+        columns = request_columns(reader)
+        series = load_series(columns, axis_of(reader, columns))
+
+    assert {name: sum(counts) for name, counts in series.fallbacks.items()} == {"user-guest": 1}
+    assert {name: sum(counts) for name, counts in series.sources.items()} == {"product=cache": 2, "price=service": 1}
+    assert [mark.fallback for mark in series.marks or ()] == [True, False]
+
+
 def test_percentiles_are_exact_ranks_of_good_answers(tmp_path: Path) -> None:
     """In a bucket of 100 good answers of 1 to 100 ms, p50 is 50 ms and p99 is 99 ms, whatever the failed took."""
     run = a_run()
@@ -256,8 +272,8 @@ def test_a_breakers_lane_shows_its_states_in_order(tmp_path: Path) -> None:
 
 def test_events_of_unknown_kinds_get_lanes_and_charts_of_their_own(tmp_path: Path) -> None:
     """Roles become bars, numbers become lines, what people note is told: without knowing the kinds."""
-    run = a_run().load(0, 15).event(0.1, "replication.role", "db-1", role="primary", lsn="0/1")
-    run.event(7, "replication.role", "db-1", role="gone").event(7.2, "replication.role", "db-2", role="primary")
+    run = a_run().load(0, 15).event(0.1, "replication.role", "db-1", state="primary", lsn="0/1")
+    run.event(7, "replication.role", "db-1", state="gone").event(7.2, "replication.role", "db-2", state="primary")
     for second in range(15):
         run.event(second, "replication.lag", "db-2", lag_s=second / 10)
     run.event(7.1, "replication.timeline", "db-2", **{"from": 1, "to": 2}).event(
@@ -270,7 +286,7 @@ def test_events_of_unknown_kinds_get_lanes_and_charts_of_their_own(tmp_path: Pat
     lanes = {lane["name"]: lane for group in data["parts"] for lane in group.get("lanes", ())}
 
     assert [bar[2] for bar in lanes["db-1"]["bars"]] == ["primary", "gone"]
-    assert [bar[2] for bar in lanes["db-2: timeline"]["bars"]] == ["2"]
+    assert [bar[2] for bar in lanes["db-2: timeline"]["bars"]] == ["1", "2"]
     assert lanes["db-1"]["ticks"] == [[7.3, "silent error x"]]
     assert lanes["notes"]["ticks"] == [[8, "anna: calling the owner of payment"]]
     assert "replication lag lag s" in {part["title"] for part in data["parts"]}

@@ -96,9 +96,12 @@ def _page(verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, Requ
         lanes.breakers(reader, events, axis),
         *gauges.attempts_charts(reader, axis),
         charts.stacked_chart(
-            "fallbacks", "Fallbacks", load.fallbacks, axis, note="answers made of something else, by name",
+            "fallbacks", "Fallbacks", load.fallbacks, axis, note="answers made of something else; one with several counts for each",
             nothing="No answer was made of a fallback.",
         ),
+        charts.stacked_chart("sources", "Sources", load.sources, axis, note="where parts of answers came from", nothing="")
+        if load.sources
+        else None,
         lanes.told_by_services(reader, axis),
         lanes.services(events, axis),
         *lanes.others(events, axis),

@@ -26,7 +26,7 @@ Event = tuple[int, str, str, dict[str, Any]]
 PEOPLES = ("note", "step", "person", "lease", "abort")  # what people of a drill said and did
 DRAWN_ELSEWHERE = ("run", "load", "phase", "fault", "ledger", "gate", "service", *PEOPLES)
 LEAST_GAUGE = 5  # events of nothing but numbers, from which on they are numbers over time
-_STATE_KEYS = ("state", "role", "leader", "status", "phase")
+_STATE_KEYS = ("state", "status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,14 +359,14 @@ def note_text(subject: str, data: Mapping[str, Any]) -> str:
 
 def others(events: Sequence[Event], axis: Axis) -> list[Group]:
     """
-    Any other events, a group for what stands before the dot of their kind. An event whose data has a state or a role,
-    or says what something changed `to`, begins a bar that lasts until the next one of that lane; any other is a tick.
+    Any other events, a group for what stands before the dot of their kind. An event whose data has a state, or
+    says what something changed `to`, begins a bar that lasts until the next one of that lane; any other is a tick.
     """
     families: dict[str, dict[str, list[Event]]] = {}
     for event in events:
         family, _, name = event[1].partition(".")
         if family not in DRAWN_ELSEWHERE:
-            lane = f"{event[2]}: {name}" if "to" in event[3] else event[2]
+            lane = f"{event[2]}: {name}" if event[3].keys() == {"from", "to"} else event[2]
             families.setdefault(family, {}).setdefault(lane, []).append(event)
     return [
         group(
@@ -393,6 +393,8 @@ def _any_lane(name: str, events: Sequence[Event], axis: Axis) -> Lane:
         state = _state(data)
         word = kind.partition(".")[2] or kind
         if state is not None:
+            if not states and data.get("from") is not None:
+                states.append((min(axis.start_ns, t_ns), escape.value(data["from"])))
             states.append((t_ns, state))
         elif numbers and is_gauge(data):
             continue  # numbers over time are a chart's business

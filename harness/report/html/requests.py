@@ -9,8 +9,9 @@ every answered request lies between low and high of its bucket, every failed one
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from operator import add, floordiv, sub
@@ -22,6 +23,7 @@ from harness.report.html.axis import Axis
 MOST_MARKS = 6_000  # requests up to which each has a mark of its own
 MOST_KINDS = 8  # of errors and of fallbacks that have a name of their own
 OTHER = "other kinds"
+_SEPARATORS = re.compile(r"[,;\s]+")
 _IS_GOOD = bytes(code == GOOD for code in range(256))  # for bytes.translate
 _IS_BAD = bytes(code == BAD for code in range(256))
 
@@ -60,6 +62,7 @@ class LoadSeries:
     high_ms: list[float | None]
     errors: dict[str, list[int]] = field(default_factory=dict)
     fallbacks: dict[str, list[int]] = field(default_factory=dict)
+    sources: dict[str, list[int]] = field(default_factory=dict)
     marks: list[Mark] | None = None  # None: too many, see extremes
     extremes: list[Extremes] = field(default_factory=list)
 
@@ -74,14 +77,17 @@ def load_series(columns: Mapping[str, RequestColumns], axis: Axis) -> LoadSeries
     bounds = {name: axis.bounds(own) for name, own in columns.items()}
     errors: list[Counter[str]] = []
     fallbacks: list[Counter[str]] = []
+    sources: list[Counter[str]] = []
     for bucket in range(axis.buckets):
         slices = [(own, bounds[name][bucket], bounds[name][bucket + 1]) for name, own in columns.items()]
         slices = [(own, low, high) for own, low, high in slices if high > low]
         _count(series, bucket, slices)
         _latencies(series, bucket, slices)
         errors.append(_words(((own.errors.words, own.error[low:high]) for own, low, high in slices)))
-        fallbacks.append(_words(((own.fallbacks.words, own.fallback[low:high]) for own, low, high in slices)))
-    series.errors, series.fallbacks = _by_kind(errors), _by_kind(fallbacks)
+        made = _words(((own.fallbacks.words, own.fallback[low:high]) for own, low, high in slices))
+        fallbacks.append(_parts(made, fallbacks_in))
+        sources.append(_parts(made, sources_in))
+    series.errors, series.fallbacks, series.sources = _by_kind(errors), _by_kind(fallbacks), _by_kind(sources)
     for own in columns.values():
         _add_served(series.served, own, axis)
     if series.requests <= MOST_MARKS:
@@ -147,6 +153,24 @@ def _words(coded: Iterable[tuple[Sequence[object], Sequence[int]]]) -> Counter[s
     return found
 
 
+def fallbacks_in(said: str) -> list[str]:
+    """The fallbacks that an answer names: `user-guest,product=cache@3.2` names one, and a source."""
+    return [word for word in _SEPARATORS.split(said) if word and "=" not in word]
+
+
+def sources_in(said: str) -> list[str]:
+    """The sources of its parts that an answer names, without their age."""
+    return [word.partition("@")[0] for word in _SEPARATORS.split(said) if "=" in word]
+
+
+def _parts(counts: Counter[str], parts_of: Callable[[str], list[str]]) -> Counter[str]:
+    """How often each part was named; an answer made of several counts for each."""
+    found: Counter[str] = Counter()
+    for said, times in counts.items():
+        found.update(dict.fromkeys(parts_of(said), times))
+    return found
+
+
 def _by_kind(buckets: Sequence[Counter[str]]) -> dict[str, list[int]]:
     """One list a kind, the most frequent first; rare kinds beyond the limit are counted together."""
     totals: Counter[str] = Counter()
@@ -169,8 +193,11 @@ def _add_served(served: list[int], own: RequestColumns, axis: Axis) -> None:
 
 
 def _marks(own: RequestColumns, axis: Axis) -> Iterable[Mark]:
+    is_fallback = [bool(word and fallbacks_in(str(word))) for word in own.fallbacks.words]
     for intended, span, outcome, fallback in zip(
         own.intended_ns, own.latency_ns, own.outcome, own.fallback, strict=True
     ):
         latency_ms = None if span == ABSENT else span / NS_PER_MS
-        yield Mark(at_ms=axis.x_ms(intended), latency_ms=latency_ms, good=outcome == GOOD, fallback=bool(fallback))
+        yield Mark(
+            at_ms=axis.x_ms(intended), latency_ms=latency_ms, good=outcome == GOOD, fallback=is_fallback[fallback]
+        )
