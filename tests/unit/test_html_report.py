@@ -321,6 +321,7 @@ def test_attempts_are_counted_where_their_call_began(tmp_path: Path) -> None:
     for second in (5.0, 5.6, 6.2):
         run.exchange(second, trace="ab" * 16)
     run.exchange(5.1, trace="cd" * 16).exchange(7.0, trace="ef" * 16)
+    run.exchange(-60).exchange(90)  # long before and after what is shown
     with JournalReader(run.write(tmp_path / "run")) as reader:
         axis = axis_of(reader, request_columns(reader))
         per_call, per_second = attempts(reader, axis)

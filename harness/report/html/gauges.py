@@ -38,9 +38,8 @@ def attempts(reader: JournalReader, axis: Axis) -> tuple[dict[str, Gauge], dict[
     for (link,) in reader.rows(f"SELECT DISTINCT link FROM wire WHERE link NOT LIKE '{_ENTRY}%'"):  # noqa: S608  # ours
         source = "wire WHERE link = ?"
         (arrived,), _ = gathered(reader, source, (link,), numbers=("arrived_ns",), digits=())
-        places = np.clip((np.frombuffer(arrived, np.int64) - axis.start_ns) // axis.bucket_ns, 0, axis.buckets - 1)
-        made = np.bincount(places, minlength=axis.buckets)
-        per_second[str(link)] = [count / axis.bucket_s for count in made.tolist()]
+        places = np.clip((np.frombuffer(arrived, np.int64) - axis.start_ns) // axis.bucket_ns, -1, axis.buckets)
+        per_second[str(link)] = [count / axis.bucket_s for count in _counts(places, axis)]
         per_call[str(link)] = _per_call(list(chain.from_iterable(texts(reader, _CALL, source, (link,)))), places, axis)
     return per_call, per_second
 
@@ -52,15 +51,22 @@ def _per_call(calls: Sequence[str], places: NDArray[np.int64], axis: Axis) -> Ga
     """Attempts for each call in the bucket of its first one. calls and places stand in order of writing."""
     times = Counter(calls)
     if len(times) == len(calls):
-        return [1.0 if count else None for count in np.bincount(places, minlength=axis.buckets).tolist()]
+        return [1.0 if count else None for count in _counts(places, axis)]
     first: dict[str, int] = {}
     for call, place in zip(calls, places.tolist(), strict=True):
         first[call] = min(place, first.get(call, place))
     made, distinct = [0] * axis.buckets, [0] * axis.buckets
-    for call, place in first.items():
+    inside = ((call, place) for call, place in first.items() if 0 <= place < axis.buckets)
+    for call, place in inside:
         made[place] += times[call]
         distinct[place] += 1
     return [total / count if count else None for total, count in zip(made, distinct, strict=True)]
+
+
+def _counts(places: NDArray[np.int64], axis: Axis) -> list[int]:
+    """How many lie in each bucket; those before and after the axis are left out."""
+    counts: list[int] = np.bincount(places + 1, minlength=axis.buckets + 2)[1:-1].tolist()
+    return counts
 
 
 def attempts_charts(reader: JournalReader, axis: Axis) -> list[Chart]:
