@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test truth survival check scenarios lint format bench fuzz sample lock clean
+.PHONY: help install demo demo-compose images test truth survival check scenarios lint format bench fuzz sample lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ install: $(INSTALLED) ## make .venv, install the locked versions, provide Toxipr
 
 demo: install ## run the quick scenarios against the sample shop and show the verdicts
 	@$(BIN)/harness run scenarios --tag quick
+
+images: install ## build the images of the Compose backend; no image registry is needed
+	@PYTHON=$(BIN)/python compose/images
+
+demo-compose: install ## the quick scenarios in Docker Compose (an engine of its own where none runs)
+	@eval "$$(.ci/docker start)" && $(MAKE) --no-print-directory images && $(BIN)/harness run scenarios --tag quick --backend compose
 
 test: install ## every test that needs no Docker
 	@echo "running the tests"

@@ -11,19 +11,24 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli.parser import Parser
 from harness.cli.printing import print_json
 from harness.errors import EXIT_PASS, EXIT_SET_UP_FAILED, HarnessError
 
+if TYPE_CHECKING:
+    from harness.engine.connect import Engine
+
 DESCRIPTION = """\
 Look whether everything a run needs is there: Python, packages, Toxiproxy, loopback addresses, a
 folder for reports with room in it, nothing left by killed runs. Each finding that is not well comes
 with the command that puts it right. Nothing is installed or changed."""
-EXAMPLES = ("harness doctor", "harness doctor --reports /var/tmp/reports --json")
+EXAMPLES = ("harness doctor", "harness doctor --backend compose", "harness doctor --reports /var/tmp/reports --json")
 
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 500 * 10**6
+ENGINE_LIMIT_S = 5.0
 PACKAGES = {  # name on the package index -> what it is for
     "pydantic": "scenario files",
     "PyYAML": "scenario files",
@@ -51,10 +56,15 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--reports", metavar="DIR", type=Path, default=Path("reports"), help="where runs will be kept (default: %(default)s)"
     )  # fmt: skip
+    from harness.run.options import BACKENDS
+
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=BACKENDS[0], help="what systems will run on (default: %(default)s)"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    findings = examine(options.reports)
+    findings = examine(options.reports, options.backend)
     missing = [finding for finding in findings if finding.state == MISSING]
     if options.json:
         print_json({"ok": not missing, "findings": [dataclasses.asdict(finding) for finding in findings]})
@@ -63,8 +73,8 @@ def main(options: argparse.Namespace) -> int:
     return EXIT_SET_UP_FAILED if missing else EXIT_PASS
 
 
-def examine(reports: Path) -> list[Finding]:
-    """Look at everything; a look that fails is a finding too."""
+def examine(reports: Path, backend: str = "processes") -> list[Finding]:
+    """Look at everything that a backend needs; a look that fails is a finding too."""
     looks: Sequence[Callable[[], Iterable[Finding]]] = (
         lambda: [python(sys.version_info[:3])],
         packages,
@@ -73,8 +83,8 @@ def examine(reports: Path) -> list[Finding]:
         lambda: [loopback()],
         lambda: [folder(reports)],
         lambda: [left_behind()],
-        lambda: [docker()],
         balancers,
+        lambda: containers(needed=backend == "compose"),
     )
     return [finding for look in looks for finding in _looked(look)]
 
@@ -193,10 +203,55 @@ def left_behind() -> Finding:
     return Finding(name="killed runs", state=WANTING, found=", ".join(stale), fix="harness clean")
 
 
-def docker() -> Finding:
-    found = shutil.which("docker")
-    text = f"{found}, not needed: systems run as processes" if found else "not there, and not needed"
-    return Finding(name="Docker", state=WELL, found=text)
+def containers(*, needed: bool) -> list[Finding]:
+    """What the Compose backend needs: engine, plugin, the proxy's image, room. A run as processes needs none of it."""
+    from harness.engine import connect as engines
+
+    lack = MISSING if needed else WELL
+    try:
+        engine = engines.connect(limit_s=ENGINE_LIMIT_S)
+    except HarnessError as error:
+        found = str(error) if needed else f"{error}; not needed: systems run as processes"
+        return [Finding(name="Docker", state=lack, found=found, fix=(error.hint or "") if needed else "")]
+    findings = [Finding(name="Docker", state=WELL, found=f"engine {engine.version} at {engine.place}")]
+    try:
+        findings.append(Finding(name="Docker Compose", state=WELL, found=engines.compose_version()))
+    except HarnessError as error:
+        findings.append(Finding(name="Docker Compose", state=lack, found=str(error), fix=error.hint or ""))
+    findings.append(proxy_image(engine, lack))
+    findings += engine_room(engine, lack)
+    engine.close()
+    return findings
+
+
+def proxy_image(engine: Engine, lack: str) -> Finding:
+    """Whether the image of gate and Toxiproxy is there and holds this very code."""
+    from harness.engine.labels import SOURCES
+    from harness.engine.sources import fingerprint
+    from harness.links.proxy_container import BUILD, IMAGE
+
+    name = "proxy's image"
+    try:
+        with engine.asking(f"find the image {IMAGE}") as api:
+            labels = api.inspect_image(IMAGE)["Config"].get("Labels") or {}
+    except HarnessError:
+        return Finding(name=name, state=lack, found=f"there is no {IMAGE}", fix=BUILD if lack == MISSING else "")
+    if labels.get(SOURCES) != fingerprint():
+        return Finding(name=name, state=lack, found=f"{IMAGE} holds another gate than this one", fix=BUILD)
+    return Finding(name=name, state=WELL, found=f"{IMAGE} holds this version's gate")
+
+
+def engine_room(engine: Engine, lack: str, least_free_bytes: int = LEAST_FREE_BYTES) -> list[Finding]:
+    """Whether the engine has room for containers, where its folder is one of this machine."""
+    with engine.asking("ask for its folder") as api:
+        there = str(api.info().get("DockerRootDir") or "")
+    if not os.path.isdir(there):  # noqa: PTH112  an engine in a virtual machine names a folder of that one
+        return []
+    free_bytes = shutil.disk_usage(there).free
+    found = f"{there}, {free_bytes / 1e9:.1f} GB free"
+    if free_bytes < least_free_bytes:
+        return [Finding(name="engine's folder", state=lack, found=found, fix="docker system prune")]
+    return [Finding(name="engine's folder", state=WELL, found=found)]
 
 
 def balancers(which: Callable[[str], str | None] | None = None) -> list[Finding]:

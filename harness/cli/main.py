@@ -50,6 +50,7 @@ COMMANDS = {
     "drill replay": "play a recorded run again, at the same instants",
     "drill diff": "what went otherwise in a second run of a drill",
     "drill report": "write a drill's report anew: timeline, objectives, open questions",
+    "links": "say which service of a Compose file calls which, and how that was read",
     "doctor": "say what is present, what is missing and how to get it",
     "clean": "undo everything that any run left behind",
 }

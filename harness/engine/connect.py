@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +71,7 @@ def connect(limit_s: float = CALL_LIMIT_S, place: str | None = None) -> Engine:
         ) from error
     place = place or _host() or "unix:///var/run/docker.sock"
     try:
+        _knock(place)
         api = docker.APIClient(base_url=place, version="auto", timeout=limit_s)
         version = str(api.version()["Version"])
     except (DockerException, RequestException, OSError, ValueError) as error:
@@ -111,6 +113,14 @@ def numbers(version: str) -> tuple[int, int]:
     """The first two numbers of a version: (20, 10) of 20.10.24+dfsg1."""
     found = re.match(r"v?(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _knock(place: str) -> None:
+    """See that somebody listens on a local socket; the SDK leaves its own socket open when nobody does."""
+    if place.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.settimeout(COMMAND_LIMIT_S)
+            door.connect(place.removeprefix("unix://"))
 
 
 def _host() -> str | None:
