@@ -21,6 +21,7 @@ from harness.engine.connect import Engine, EngineError
 from harness.engine.labels import PART, RUN, SOURCES
 from harness.engine.logs import Follower
 from harness.engine.sources import fingerprint
+from harness.engine.usage import used
 from harness.errors import HarnessError, SetUpError
 from harness.journal import SPOOL_FOLDER
 from harness.links.base import Address, LinkSpec
@@ -116,16 +117,8 @@ class ProxyContainer:
             raise HarnessError(f"the proxy's container ended by itself, exit code {code}", hint=f"its log: {self._log}")
 
     def cpu_s(self) -> float | None:
-        """Seconds of processor it has used; None when the engine does not say."""
-        if self._id is None:
-            return None
-        try:
-            with self._engine.asking("look at what the proxy uses") as api:
-                stats = api.stats(self._id, stream=False, one_shot=True)
-        except EngineError:
-            return None
-        used = ((stats.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage")
-        return None if used is None else used / 1e9
+        """Seconds of processor it has used; None where that is not known."""
+        return None if self.pid is None or self._id is None else used(self.pid, self._id)[0]
 
     def down(self) -> None:
         """Let the gate write its last rows and end; the container itself is removed with the run. Safe to call twice."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.children import RUN_VARIABLE, Emit, Spawn
-from harness.clock import Clock
+from harness.clock import NS_PER_MS, Clock
 from harness.engine.connect import Engine, compose_version, connect
 from harness.engine.labels import project_name
 from harness.engine.networks import Network, make_networks
@@ -38,6 +38,7 @@ REMOVAL_LIMIT_S = 20.0
 IMAGES_LIMIT_S = 900.0  # for an image that has to be built or fetched
 DATA = "/data"  # what ${HARNESS_DATA} is inside a container
 PRIORITY = -10
+CLOCK_DOUBT_NS = 5 * NS_PER_MS  # a larger doubt would show in the figures
 
 
 class ComposeRig:
@@ -165,6 +166,12 @@ class ComposeRig:
 
     def _note_clock(self, proxy: ProxyContainer) -> None:
         reading = proxy.up()
+        if reading.shift_ns or reading.doubt_ns > CLOCK_DOUBT_NS:
+            raise SetUpError(
+                f"the proxy's clock stands {reading.offset_ns / NS_PER_MS:+.3f} ms to this machine's, give or take "
+                f"{reading.doubt_ns / NS_PER_MS:.3f} ms; stamps of the two could not be compared",
+                hint="run on the engine's own machine: containers in a virtual machine have a clock of their own",
+            )
         self._put({"proxy_clock": {"offset_ns": reading.offset_ns, "doubt_ns": reading.doubt_ns}})
         if proxy.pid is not None:
             try:  # punctuality of measurements, as for the gate that is a process

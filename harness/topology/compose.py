@@ -31,7 +31,6 @@ from harness.topology.readiness import Probe, last_lines, log_end, log_text, not
 DOWN_GRACE_S = 1
 LOG_LINES = 15
 UP_LIMIT_S = 120.0
-STATS_PERIOD_NS = NS_PER_S
 
 
 class ComposeTopology:
@@ -59,7 +58,6 @@ class ComposeTopology:
         self._abort = threading.Event()
         self._events: Any = None
         self._watcher: threading.Thread | None = None
-        self._used: dict[str, tuple[int, float | None, int | None]] = {}
 
     # -- all of them -------------------------------------------------------------------------
 
@@ -107,26 +105,20 @@ class ComposeTopology:
         """Nothing: the engine tells of ends by itself."""
 
     def looks(self) -> dict[str, Look]:
-        """Every container that is not known to be down, as the engine has it."""
-        with self._engine.asking("list the run's containers") as api:
-            states = {one["Id"]: one["State"] for one in api.containers(all=True, filters=of_run(self._run_id))}
+        """Every container that is not known to be down, as the engine has it; none while the engine does not answer."""
+        try:
+            with self._engine.asking("list the run's containers") as api:
+                states = {one["Id"]: one["State"] for one in api.containers(all=True, filters=of_run(self._run_id))}
+        except EngineError:  # a silence of the observer, which its receipt will tell
+            return {}
         found = {}
         for name, one in list(self._containers.items()):
             status = _STATUS.get(states.get(one.id, "gone"), "gone")
             if status == "gone" and one.ending is not None:
                 continue
-            cpu_s, rss_bytes = self._usage(one) if status != "gone" else (None, None)
+            cpu_s, rss_bytes = one.usage() if status != "gone" else (None, None)
             found[name] = Look(pid=one.pid, status=status, cpu_s=cpu_s, rss_bytes=rss_bytes)
         return found
-
-    def _usage(self, one: Container) -> tuple[float | None, int | None]:
-        """Seconds of processor and bytes of memory used so far, asked for once a second at most."""
-        now_ns = self._clock.now_ns()
-        at_ns, cpu_s, rss_bytes = self._used.get(one.id, (0, None, None))
-        if now_ns - at_ns >= STATS_PERIOD_NS:
-            cpu_s, rss_bytes = one.usage()
-            self._used[one.id] = (now_ns, cpu_s, rss_bytes)
-        return cpu_s, rss_bytes
 
     # -- one of them -------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.engine.connect import Engine
+from harness.engine.usage import Usage, used
 from harness.errors import HarnessError
 
 END_LIMIT_S = 10.0
@@ -101,12 +102,9 @@ class Container:
             raise HarnessError(f"cannot resume {self.service}: the engine said yes, but it is still paused")
         self.paused = False
 
-    def usage(self) -> tuple[float | None, int | None]:
-        """Seconds of processor and bytes of memory it used; None where the engine does not say."""
-        with self._engine.asking(f"look at what {self.service} uses") as api:
-            stats = api.stats(self.id, stream=False, one_shot=True)
-        cpu_ns = ((stats.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage")
-        return None if cpu_ns is None else cpu_ns / 1e9, (stats.get("memory_stats") or {}).get("usage")
+    def usage(self) -> Usage:
+        """Seconds of processor and bytes of memory it used; None where that is not known."""
+        return used(self.pid, self.id)
 
     def _await_end(self) -> None:
         with self._engine.asking(f"wait for the end of {self.service}") as api:
