@@ -116,6 +116,8 @@ def test_a_suite_is_a_table_with_surprises_in_full(fake: FakeSuite, capsys: pyte
     shown = capsys.readouterr()
     assert shown.out.count("NOT as declared: the scenario has to end in PASS") == 1
     assert "2 of 4 scenarios ended as they declare" in shown.out
+    assert shown.out.rstrip().endswith("report: reports/index.html")
+    assert Path("reports/index.html").is_file()
     assert "hint: harness doctor" in shown.out
     assert "PASS a, as declared, 12.3 s" in shown.err
 

@@ -36,6 +36,21 @@ def test_all_kept_and_all_proven_is_a_pass(tmp_path):
     assert "all 2 promises were kept" in verdict.reason
 
 
+def test_a_check_names_the_receipts_it_rests_on(tmp_path):
+    """Those of the whole run, of the faults it speaks of, and of who watched the breaker it asks about."""
+    quiet = {"availability": {"at_least": "99%", "during": "steady"}}
+    breaker = {"breaker": {"on": "order->payment", "stays": "closed"}}
+    run = run_of(GOOD, quiet, breaker).breaker()
+    run.event(0, "phase.started", "steady", kind="steady").event(3, "phase.ended", "steady", kind="steady")
+    verdict = judge(run.write(tmp_path))
+    whole, of_quiet, of_breaker = (set(check.rests_on) for check in verdict.checks)
+
+    assert {"load", "fault slow"} <= whole
+    assert whole - of_quiet == {"fault slow"}
+    assert of_breaker - whole == {"observer actuator/order"}
+    assert of_breaker <= {receipt.name for receipt in verdict.receipts}
+
+
 def test_one_broken_promise_fails_the_run_and_is_its_reason(tmp_path):
     """The gravest check decides, and its numbers are the reason."""
     verdict = judge(run_of(WELL, GOOD, spoil=often).write(tmp_path))

@@ -19,7 +19,8 @@ from harness.report import figures
 from harness.report.html import charts, gauges, lanes, traces
 from harness.report.html.axis import Axis, axis_of, time_ticks
 from harness.report.html.drawing import Chart
-from harness.report.html.lanes import FaultSpan, Group
+from harness.report.html.faults import FaultSpan, fault_lanes, fault_spans
+from harness.report.html.lanes import Group
 from harness.report.html.render import data_block, render
 from harness.report.html.requests import LoadSeries, load_series
 from harness.report.html.traces import Trace, Traces
@@ -84,11 +85,11 @@ def _page(verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, Requ
     axis = axis_of(reader, columns)
     events = reader.events()
     plan = reader.facts.get("plan")
-    spans = lanes.fault_spans(events, plan if isinstance(plan, dict) else {}, verdict.receipts, axis)
+    spans = fault_spans(events, plan if isinstance(plan, dict) else {}, verdict.receipts, axis)
     load = load_series(columns, axis)
     parts: list[Chart | Group | None] = [
         lanes.phases(events, axis),
-        lanes.faults(spans),
+        fault_lanes(spans),
         lanes.notes(events, axis),
         charts.load_chart(load, axis),
         charts.latency_chart(load, axis, _limits(reader)),

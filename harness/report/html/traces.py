@@ -17,7 +17,7 @@ from harness.clock import NS_PER_MS
 from harness.journal.columns import ABSENT, BAD, RequestColumns
 from harness.journal.reader import JournalReader
 from harness.report.html.axis import Axis
-from harness.report.html.lanes import FaultSpan
+from harness.report.html.faults import FaultSpan
 from harness.verdict import CheckResult
 
 ALL_BELOW = 1_500  # requests up to which every one is held
