@@ -60,6 +60,7 @@ def judge(promise: Instances, evidence: Evidence) -> CheckResult:
             )
             measured.append(told)
             samples = max(samples, count)
+            _whole_of_it(evidence, absences, answers)
     return CheckResult(
         check=promise.check,
         title=title,
@@ -121,12 +122,31 @@ def _absence(balancer: str, instance: str, evidence: Evidence, since_ns: int) ->
     gone_ns = _event(evidence, DOWN, instance, since_ns)
     if gone_ns is None:
         return None
-    ejected_ns = _said(evidence, LEFT, instance, balancer, gone_ns)
     back_ns = _event(evidence, UP, instance, gone_ns)
-    readmitted_ns = None if ejected_ns is None else _said(evidence, BACK, instance, balancer, ejected_ns)
+    ejected_ns, readmitted_ns = _taken_out(evidence, instance, balancer, (since_ns, gone_ns, back_ns))
     return Absence(
         instance=instance, gone_ns=gone_ns, back_ns=back_ns, ejected_ns=ejected_ns, readmitted_ns=readmitted_ns
     )
+
+
+def _taken_out(
+    evidence: Evidence, instance: str, balancer: str, span: tuple[int, int, int | None]
+) -> tuple[int | None, int | None]:
+    """
+    When the balancer took an instance out and back, for the absence that span tells: since when to look, gone, back.
+
+    One that is asked to end is taken out while it still is at it, before it is gone: so the stretch without it counts
+    that had not ended by then.
+    """
+    since_ns, gone_ns, back_ns = span
+    while True:
+        left_ns = _said(evidence, LEFT, instance, balancer, since_ns)
+        if left_ns is None or (back_ns is not None and left_ns > back_ns):
+            return None, None
+        taken_back_ns = _said(evidence, BACK, instance, balancer, left_ns)
+        if taken_back_ns is None or taken_back_ns > gone_ns:
+            return left_ns, taken_back_ns
+        since_ns = taken_back_ns
 
 
 def _event(evidence: Evidence, kinds: tuple[str, ...], service: str, since_ns: int) -> int | None:
@@ -201,6 +221,15 @@ def _until(evidence: Evidence, absences: list[Absence]) -> int:
     ends = [a.readmitted_ns or (a.back_ns if a.ejected_ns is None else None) for a in absences]
     known = [end for end in ends if end is not None]
     return max(known) if len(known) == len(ends) else evidence.record.arrivals_end_ns
+
+
+def _whole_of_it(evidence: Evidence, absences: list[Absence], answers: Answers) -> None:
+    """Without load nobody can see an error: all of it has to have happened under load."""
+    ends = {a.instance: a.readmitted_ns if a.ejected_ns is not None else a.back_ns for a in absences}
+    late = [name for name, end in ends.items() if end is None or end > evidence.record.arrivals_end_ns]
+    if late:
+        text = f"the load ended before {', '.join(late)} had been taken back; make the last phase longer"
+        answers.add(Verdict.INCONCLUSIVE, text)
 
 
 def errors_seen(

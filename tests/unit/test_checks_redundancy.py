@@ -135,6 +135,29 @@ def test_an_instance_that_was_never_missed_need_not_be_taken_back(tmp_path):
     assert check(away(run(instances(readmitted_within="1s"))), tmp_path).verdict is PASS
 
 
+@pytest.mark.parametrize(("up", "expected"), [(9.6, PASS), (12.0, FAIL)], ids=["in time", "late"])
+def test_an_instance_that_is_asked_to_end_is_taken_out_before_it_is_gone(tmp_path, up, expected):
+    """A stop is over when the process is; the balancer has missed it since it stopped listening."""
+    found = away(run(instances(ejected_within="1s", readmitted_within="1s")), gone=3.4)
+
+    assert check(said(said(found, 3.1, "down"), up, "up"), tmp_path).verdict is expected
+
+
+def test_an_earlier_absence_is_another_one(tmp_path):
+    """What was taken out and back before it was gone does not stand for the readmission."""
+    found = said(said(away(run(instances(readmitted_within="1s")), gone=3.4), 3.05, "down"), 3.15, "up")
+    said(said(found, 3.6, "down"), 12.0, "up")
+
+    assert check(found, tmp_path).verdict is FAIL
+
+
+def test_errors_that_nobody_could_see_are_not_forgiven(tmp_path):
+    """When the load ended before the instance was back, nobody knows what clients would have seen."""
+    found = said(away(run(instances(errors_at_most=0)), back=15.3), 3.6, "down")
+
+    assert check(said(found, 15.4, "up"), tmp_path).verdict is INCONCLUSIVE
+
+
 def test_a_silent_observer_earns_nothing(tmp_path):
     """Whether it was taken out nobody knows when nobody looked."""
     found = away(Run(scenario(instances(ejected_within="1s"), fault=KILLED), system()))
