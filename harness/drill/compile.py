@@ -46,23 +46,31 @@ class Compiled:
 def compile_run(run: Path) -> Compiled:
     """Compile a run's journal. Raises InputError when there is none, or one that another version wrote."""
     with JournalReader(run) as reader:
-        facts = reader.facts
         for fact in ("scenario", "system"):
-            if fact not in facts:
+            if fact not in reader.facts:
                 raise InputError(f"{reader.path}: the journal holds no {fact}: the run ended before it began")
-        scenario = Scenario.model_validate(facts["scenario"])
-        system = System.from_json(facts["system"])
-        drill: Mapping[str, Any] = facts.get("drill") or {}
-        data = {
-            "name": scenario.name,
-            **_people(drill),
-            **_load(facts["scenario"]),
-            "script": _script(scenario, drill, reader.events()),
-            "expect": [_tidy(_sparse(one)) for one in facts["scenario"]["expect"]],
-        }
-    if not data["script"]:
+        try:
+            compiled = _compiled(reader)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(f"{reader.path}: damaged: what happened cannot be read: {said}") from error
+    if not compiled.data["script"]:
         raise InputError(f"{run}: nothing happened in this run that could be played again")
-    return Compiled(data=_tidy(data), system=system.file)
+    return compiled
+
+
+def _compiled(reader: JournalReader) -> Compiled:
+    facts = reader.facts
+    scenario = Scenario.model_validate(facts["scenario"])
+    drill: Mapping[str, Any] = facts.get("drill") or {}
+    data = {
+        "name": scenario.name,
+        **_people(drill),
+        **_load(facts["scenario"]),
+        "script": _script(scenario, drill, reader.events()),
+        "expect": [_tidy(_sparse(one)) for one in facts["scenario"]["expect"]],
+    }
+    return Compiled(data=_tidy(data), system=System.from_json(facts["system"]).file)
 
 
 def _people(drill: Mapping[str, Any]) -> dict[str, Any]:

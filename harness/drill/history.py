@@ -88,25 +88,33 @@ def read_history(run: Path) -> History:
     """Raises InputError."""
     with JournalReader(run) as reader:
         record = Record(reader)
-        moments = tuple(
-            Moment(at_s=round(record.second(t_ns), 3), kind=kind, subject=subject, data=data)
-            for t_ns, kind, subject, data in record.events
-            if kind in _TOLD and (t_ns >= record.t0_ns or not kind.startswith("service."))
-        )
-        facts = reader.facts
-        return History(
-            run=str(facts.get("run", reader.path.parent.name)),
-            name=record.scenario.name,
-            started_s=(facts.get("wall_anchor") or {}).get("epoch_ns", 0) / 1e9,
-            seconds=round(record.second(record.load_ended_ns), 3),
-            drill=facts.get("drill") or {},
-            faults=tuple(_edges(record)),
-            steps=tuple(_steps(moments)),
-            notes=tuple(moment for moment in moments if moment.kind == "note"),
-            aborts=tuple(moment for moment in moments if moment.kind == "abort"),
-            moments=moments,
-            breakers=_breakers(record, reader),
-        )
+        try:
+            return _history(reader, record)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(f"{reader.path}: damaged: what happened cannot be read: {said}") from error
+
+
+def _history(reader: JournalReader, record: Record) -> History:
+    moments = tuple(
+        Moment(at_s=round(record.second(t_ns), 3), kind=kind, subject=subject, data=data)
+        for t_ns, kind, subject, data in record.events
+        if kind in _TOLD and (t_ns >= record.t0_ns or not kind.startswith("service."))
+    )
+    facts = reader.facts
+    return History(
+        run=str(facts.get("run", reader.path.parent.name)),
+        name=record.scenario.name,
+        started_s=(facts.get("wall_anchor") or {}).get("epoch_ns", 0) / 1e9,
+        seconds=round(record.second(record.load_ended_ns), 3),
+        drill=facts.get("drill") or {},
+        faults=tuple(_edges(record)),
+        steps=tuple(_steps(moments)),
+        notes=tuple(moment for moment in moments if moment.kind == "note"),
+        aborts=tuple(moment for moment in moments if moment.kind == "abort"),
+        moments=moments,
+        breakers=_breakers(record, reader),
+    )
 
 
 def drill_of(history: History) -> Drill | None:

@@ -51,6 +51,20 @@ def test_a_journal_of_another_version_is_wrong_input(tmp_path):
     assert caught.value.exit_code == EXIT_WRONG_INPUT
 
 
+@pytest.mark.parametrize("wrong", ['{"declared_s": "soon"}', '{"declared_s": 1}', '{"declared_s": null, "text": 7}'])
+def test_a_damaged_journal_is_wrong_input(tmp_path, wrong):
+    """What no run of ours can have written is told as that, and is no bug."""
+    run = played(drill(tmp_path, RECORDED)).write(tmp_path / "run")
+    db = sqlite3.connect(run / FILE_NAME)
+    db.execute("UPDATE events SET data = ? WHERE kind IN ('note', 'step.prompted', 'step.done')", (wrong,))
+    db.commit()
+    db.close()
+
+    for read in (compile_run, read_history):
+        with pytest.raises(InputError, match="damaged"):
+            read(run)
+
+
 def outcome(run_dir):
     return outcome_of(run_dir, judge(run_dir))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from drill_samples import DRILL, RECORDED, SYSTEM, drill
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from harness.cli.main import main
 from harness.drill.file import load_drill, looks_like_drill
@@ -117,6 +119,29 @@ def test_drills_are_no_scenarios(tmp_path):
     path.write_text(DRILL)
 
     assert (looks_like_drill(path), looks_like_scenario(path)) == (True, False)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_nothing_that_is_written_is_a_bug_of_ours(tmp_path, data):
+    """Lines left out, twice, out of place, with other values: a drill, or wrong input with what is wrong."""
+    lines = data.draw(st.sampled_from([DRILL, RECORDED])).splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        how = data.draw(st.sampled_from(["gone", "twice", "value", "moved"]))
+        if how == "gone" and len(lines) > 1:
+            del lines[place]
+        elif how == "twice":
+            lines.insert(place, lines[place])
+        elif how == "moved":
+            lines.insert(data.draw(st.integers(0, len(lines) - 1)), lines.pop(place))
+        else:
+            value = data.draw(st.sampled_from(["", "7", "[]", "{}", "null", "-1s", "3s", "slow", "[{}]", "a: b"]))
+            lines[place] = f"{lines[place].partition(':')[0]}: {value}"
+    try:
+        drill(tmp_path, "\n".join(lines))
+    except InputError as error:
+        assert error.mistakes  # noqa: PT017  # either is right
 
 
 @pytest.mark.parametrize("path", sorted(DRILLS.glob("*.yaml")), ids=lambda path: path.stem)
