@@ -365,6 +365,22 @@ def test_a_lane_of_ticks_alone_is_a_lane(tmp_path: Path) -> None:
     assert "failover" in text.lower()
 
 
+def test_a_page_stays_small_however_often_things_change(tmp_path: Path) -> None:
+    """Fifty breakers that flap a hundred times each, and as many events of a kind nobody knows: what is cut is said."""
+    run = a_run().load(0, 15)
+    for number in range(50):
+        for change in range(100):
+            stamp = journals.at(change / 10)
+            data = json.dumps({"stateTransition": "CLOSED_TO_OPEN" if change % 2 else "OPEN_TO_CLOSED"})
+            run.add("app_events", stamp, stamp, "order", "circuitbreaker", f"b{number}", "STATE_TRANSITION", data)
+            run.event(change / 10, "weather.changed", f"city-{number}", degrees=f"{change} C")
+    text, _ = text_of(run.write(tmp_path / "run"))
+
+    assert len(text) < 1_500_000
+    assert "later changes are in the journal alone" in text
+    assert "more lanes are not shown" in text
+
+
 @pytest.mark.parametrize("rows", ["nothing", "events only", "one request"])
 def test_a_run_with_nearly_nothing_in_it_still_gets_a_page(tmp_path: Path, rows: str) -> None:
     """A run that ended before it began is shown for what it is."""

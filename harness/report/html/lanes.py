@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.journal.reader import JournalReader
@@ -18,7 +18,9 @@ from harness.report import escape
 from harness.report.html.axis import Axis
 
 MOST_LANES = 40  # of one group
-MOST_BARS = 400  # of one lane
+MOST_MARKS = 1_000  # bars, and as many ticks, of one group
+LEAST_MARKS = 20  # of one lane, however many there are
+MOST_FAMILIES = 12  # of events of kinds not known here
 MOST_TICKS = 120  # of one lane; more are counted together by bucket
 Event = tuple[int, str, str, dict[str, Any]]
 
@@ -73,8 +75,12 @@ class Group:
 
 
 def group(key: str, title: str, lanes: Sequence[Lane], note: str = "") -> Group:
-    """A group with at most as many lanes as people can look at."""
-    shown = tuple(lanes[:MOST_LANES])
+    """A group with at most as many lanes, bars and ticks as a page can hold and people can look at."""
+    most = max(LEAST_MARKS, MOST_MARKS // max(1, min(len(lanes), MOST_LANES)))
+    shown = tuple(replace(lane, bars=lane.bars[:most], ticks=lane.ticks[:most]) for lane in lanes[:MOST_LANES])
+    cut = sum(max(0, len(lane.bars) - most) + max(0, len(lane.ticks) - most) for lane in lanes[:MOST_LANES])
+    if cut:
+        note = f"{note}; {cut} later changes are in the journal alone".removeprefix("; ")
     return Group(key=key, title=title, lanes=shown, note=note, left_out=len(lanes) - len(shown))
 
 
@@ -107,7 +113,7 @@ def _rows(name: str, bars: Sequence[Bar]) -> list[Lane]:
             lanes.append([bar])
         else:
             free.append(bar)
-    return [Lane(name=name if n == 0 else "", bars=tuple(lane[:MOST_BARS])) for n, lane in enumerate(lanes)]
+    return [Lane(name=name if n == 0 else "", bars=tuple(lane)) for n, lane in enumerate(lanes)]
 
 
 # -- breakers and other words of the services --------------------------------------------------------------------
@@ -163,7 +169,7 @@ def _state_bars(states: Sequence[tuple[int, str]], axis: Axis, css: str) -> tupl
         end_s = axis.end_s if end_ns is None else axis.second(end_ns)
         if end_s > axis.start_s and start_s < axis.end_s:
             bars.append(Bar(start_s=start_s, end_s=max(start_s, end_s), word=state, css=f"{css} {_css_word(state)}"))
-    return tuple(bars[:MOST_BARS])
+    return tuple(bars)
 
 
 def _css_word(state: str) -> str:
@@ -222,7 +228,7 @@ def services(events: Sequence[Event], axis: Axis) -> Group:
         Lane(
             name=name,
             bars=_state_bars(states.get(name, []), axis, "service"),
-            ticks=tuple(asked.get(name, [])[:MOST_TICKS]),
+            ticks=tuple(asked.get(name, [])),
         )
         for name in sorted(states.keys() | asked.keys())
     ]
@@ -238,7 +244,7 @@ def notes(events: Sequence[Event], axis: Axis) -> Group:
             for t_ns, kind, subject, data in events
             if kind.partition(".")[0] in families
         ]
-        lanes += [Lane(name=name, ticks=tuple(ticks[:MOST_BARS]))] if ticks else []
+        lanes += [Lane(name=name, ticks=tuple(ticks))] if ticks else []
     return group("notes", "Notes", lanes)
 
 
@@ -277,7 +283,7 @@ def others(events: Sequence[Event], axis: Axis) -> list[Group]:
             family.capitalize(),
             [_any_lane(name, lanes[name], axis) for name in sorted(lanes, key=_by_what)],
         )
-        for n, (family, lanes) in enumerate(sorted(families.items()))
+        for n, (family, lanes) in enumerate(sorted(families.items())[:MOST_FAMILIES])
     ]
 
 
@@ -307,7 +313,7 @@ def _any_lane(name: str, events: Sequence[Event], axis: Axis) -> Lane:
             plain.setdefault(word, []).append(t_ns)
     for word, stamps in plain.items():
         ticks += _counted(stamps, axis, word)
-    return Lane(name=name, bars=_state_bars(states, axis, "state"), ticks=tuple(ticks[:MOST_BARS]))
+    return Lane(name=name, bars=_state_bars(states, axis, "state"), ticks=tuple(ticks))
 
 
 def _state(data: Mapping[str, Any]) -> str | None:
