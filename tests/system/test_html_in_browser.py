@@ -110,6 +110,27 @@ def test_pages_ask_for_nothing_and_complain_of_nothing(browser: Browser, report:
         assert heard.messages == []
 
 
+def test_names_that_would_do_harm_are_only_words(browser: Browser, tmp_path: Path) -> None:
+    """Markup and script in names, errors, notes and links: told on hovering and picked by a click, they stay text."""
+    harm = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\u2028</title>"
+    made = journals.Run(journals.scenario(fault=journals.LATENCY)).slow_fault().load(0, 15)
+    made.request(5.1, name=harm, latency_ms=900, error=harm, fallback=harm, trace="ab" * 16)
+    made.exchange(5.2, link=f"order->{harm}", path=harm, trace="ab" * 16, faults=harm, ending="reset")
+    made.event(5.1, "note", harm, text=harm).event(5.2, f"odd.{harm}", harm, state=harm)
+    path = made.write(tmp_path / "run")
+    with JournalReader(path) as reader:
+        (path / "report.html").write_text(report_html(judge(path), reader), "utf-8")
+    with shown(browser, path / "report.html") as (page, heard):
+        page.mouse.move(*place_of(page, 5.1))
+        page.mouse.click(*place_of(page, 5.1))
+        picked = page.locator("#picked").inner_text()
+
+        assert "<img src=x onerror=alert(1)>" in picked
+        assert page.locator("img").count() == 0
+        assert len(heard.requests) == 1
+        assert heard.messages == []
+
+
 def test_there_is_a_mark_for_each_request(browser: Browser, report: Path, run: Path) -> None:
     """The browser counts as many dots as the journal has rows, kind by kind."""
     sql = """
