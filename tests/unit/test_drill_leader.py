@@ -9,6 +9,7 @@ from live_samples import desk_on
 from harness.drill.keys import Typing
 from harness.drill.leader import Leader
 from harness.drill.persons import Auto, Word, Written, WrittenAnswer
+from harness.faults import build as fault
 from harness.live.floors import Floor
 
 
@@ -127,6 +128,20 @@ def test_a_drill_that_was_cut_short_says_so(tmp_path):
 
     assert desk.aborted is not None
     assert told(session, "abort") == [("abort", "ben")]
+
+
+def test_a_rehearsal_by_hand_is_only_listened_to():
+    """Notes are written, an abort heals and the recording goes on, until somebody asks for the end or time is over."""
+    desk, session, clock = desk_on(system=SYSTEM)
+    session.setting = type("Setting", (), {"run_id": "run-1"})
+    person = Talker((1.0, Word(said="note", text="hm", by="ana")), (2.0, Word(said="abort", by="ana")))
+    desk.inject(fault.latency("order->payment", "2s"), for_s=60, by="ben")
+    Leader(None, desk, [person], Nobody(), clock=clock, people={}).listen(5.0)
+
+    assert session.on == []
+    assert desk.now_s() == pytest.approx(5.0, abs=0.1)
+    assert told(session, "note", "abort") == [("note", "ana"), ("abort", "ana")]
+    assert told(session, "phase.ended")[-1] == ("phase.ended", "live")
 
 
 def test_notes_may_be_written_at_any_time(tmp_path):
