@@ -83,7 +83,7 @@ def _inputs(f: Figures) -> list[Row]:
     return [
         ("make fuzz", f"malformed inputs (seed {f['seed']}) that ended in a crash, a hang or an unnamed file",
          f"{f['failed']} of {f['cases']}"),
-        ("make fuzz", "the slowest of them, and the largest", f"{f['slowest_s']} s, {f['largest_mb']} MB"),
+        ("make fuzz", "the slowest of them (a locustfile that never ends is given 30 s), and the largest", f"{f['slowest_s']} s, {f['largest_mb']} MB"),
     ]  # fmt: skip
 
 
