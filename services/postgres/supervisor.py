@@ -200,6 +200,7 @@ class Supervisor:
         except NoAnswer as problem:
             self._event("promotion.failed", node=best, problem=str(problem))
             return False
+        self.seen[self.primary].state = {}  # what it said while it led is no reason to end it now
         self.primary, self.busy = best, False
         self.term += 1
         self.seen[best].misses = 0

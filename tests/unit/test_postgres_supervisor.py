@@ -316,3 +316,16 @@ def test_a_switchover_to_a_node_that_lacks_writes_is_given_up(time_s, monkeypatc
     assert "received up to 50, 90 was written" in problem
     assert found.primary == "pg0"
     assert reach.said[-1] == ("switch", "pg0", True)
+
+
+def test_a_former_primary_is_not_ended_for_what_it_said_while_it_led(time_s):
+    """After a planned switchover its last answer still says writable; by now it may be a replica."""
+    reach = FakeReach()
+    found = supervisor(reach, time_s)
+    found.switch_over("pg2")
+    reach.said.clear()
+
+    time_s.s += 1
+    found.step()
+
+    assert [said for said in reach.said if said[0] == "kill" or "/fence" in said] == []
