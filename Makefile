@@ -60,7 +60,7 @@ format: install ## put every file into the one format
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
 bench: install ## the measured claims: one table and one JSON line each
-	@for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+	@ended=0; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program || ended=$$?; done; exit $$ended
 
 fuzz: install ## ten thousand malformed inputs, ten thousand hostile streams through the gate; SEED=n
 	@$(BIN)/python fuzz/inputs.py --cases 10000 --seed $(or $(SEED),1) --reports reports
