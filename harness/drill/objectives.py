@@ -82,6 +82,10 @@ def _by_people(history: History, name: str, wanted_s: float, mark: str, start_s:
     """By the first step with the mark that somebody said was done."""
     marked = [step for step in history.steps if step.marks == mark]
     done = [step for step in marked if step.said == "done"]
+    broken_off = next((abort.at_s for abort in history.aborts if abort.at_s - start_s < wanted_s), None)
+    if not done and broken_off is not None:  # there was still time
+        why = f"the drill was broken off {show_duration(max(0.0, broken_off - start_s))} after the incident began"
+        return Met(name=name, wanted_s=wanted_s, measured_s=None, verdict=Verdict.INCONCLUSIVE, sentence=why)
     if not done:
         became = ", ".join(f"{step.name} was {step.said}" for step in marked) or "no step that shows it was reached"
         return Met(name=name, wanted_s=wanted_s, measured_s=None, verdict=Verdict.FAIL, sentence=f"never: {became}")

@@ -107,6 +107,17 @@ def test_a_detection_nobody_made_is_missed(tmp_path):
     assert next(met for met in found.objectives if met.name == "detection").word == "MISSED"
 
 
+def test_a_detection_that_was_broken_off_is_not_known(tmp_path):
+    """Whoever still had time when the drill was broken off has missed nothing."""
+    text = WITH_OBJECTIVES.replace("said: done", "said: aborted").replace(
+        "{at: 4s, note: 'who is paged?', by: ben}", "{at: 4s, abort: {how: person, why: enough, by: ben}}"
+    )
+    found = outcome(played(drill(tmp_path, text)).write(tmp_path / "run"))
+
+    assert next(met for met in found.objectives if met.name == "detection").word == "UNKNOWN"
+    assert found.verdict is Verdict.INCONCLUSIVE
+
+
 def test_the_report_is_a_post_mortem(tmp_path):
     """Timeline with people's words, objectives, promises, what broke, open questions: nothing of it moves the page."""
     text = WITH_OBJECTIVES.replace("who is paged?", "who | is <b>paged?")
