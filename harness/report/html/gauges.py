@@ -74,7 +74,9 @@ def attempts_charts(reader: JournalReader, axis: Axis) -> list[Chart]:
     per_call, per_second = attempts(reader, axis)
     if not per_call:
         return []
-    retried = {link: values for link, values in per_call.items() if max(v for v in values if v is not None) > 1}
+    retried = {
+        link: values for link, values in per_call.items() if max((v for v in values if v is not None), default=0) > 1
+    }
     charts = []
     if retried:
         note = "requests on the wire for one call of the client; links without retries are left out"
