@@ -41,11 +41,11 @@ def running_below(folder: Path) -> list[int]:
 def test_a_runner_killed_in_the_middle_of_a_failover_leaves_nothing(tmp_path: Path) -> None:
     """No process, no shared memory, no data folder but the run's own."""
     before = unheld_segments()
-    log = (tmp_path / "said.txt").open("wb")
-    runner = subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", str(SCENARIO), "--reports", str(tmp_path / "reports"), "--plain"],
-        cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-    )  # fmt: skip
+    with (tmp_path / "said.txt").open("wb") as log:
+        runner = subprocess.Popen(
+            [sys.executable, "-m", "harness", "run", str(SCENARIO), "--reports", str(tmp_path / "reports"), "--plain"],
+            cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     ends_s = time.monotonic() + START_LIMIT_S
     while "on: pg0 is killed" not in (tmp_path / "said.txt").read_text("utf-8"):
         assert runner.poll() is None, (tmp_path / "said.txt").read_text("utf-8")
