@@ -15,7 +15,7 @@ from typing import Any
 from harness.journal.columns import ABSENT, BAD, RequestColumns
 from harness.receipts.base import FOREVER_NS, Record
 from harness.receipts.entry import entry_doubts
-from harness.receipts.machine import STOLEN_SHARE, attribution, stolen_share
+from harness.receipts.machine import attribution
 from harness.scenario.model import Scenario
 from harness.scenario.promises import Latency
 from harness.units import show_share
@@ -167,13 +167,6 @@ def _judge_generator(record: Record, finding: _Finding, told: dict[str, Any], nu
         numbers["gate_lag_p99_ms"] = round(lag, 3)
         if lag > GATE_LAG_LIMIT_MS:
             finding.add(f"the gate lagged {lag:.1f} ms at p99 (limit {GATE_LAG_LIMIT_MS:.0f} ms)", machine=True)
-    stolen = stolen_share(record, record.t0_ns, record.load_ended_ns)
-    if stolen is not None and stolen > STOLEN_SHARE:
-        numbers["stolen_share"] = round(stolen, 4)
-        limit = show_share(STOLEN_SHARE)
-        finding.add(
-            f"the host of this machine took {show_share(stolen)} of its processors (limit {limit})", machine=True
-        )
     started = record.events_of("load.started")
     test = told.get("self_test", started[-1][2].get("self_test") if started else None)
     if test is False or (isinstance(test, dict) and test.get("ok") is False):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from statistics import fmean
 from typing import Any
 
 from harness.receipts.base import Record
 
 BUSY_CORES = 0.5  # so much taken by strangers on a small machine makes a second try worth while
-STOLEN_SHARE = 0.05  # more than this taken by the host: the machine was not ours
+STOLEN_SHARE = 0.05  # more than this taken by the host of a virtual machine is worth telling
 PAUSE_S = 0.1  # the runner not running for longer, in one piece, is worth telling
 _KEYS = ("busy_cores", "services_cores", "harness_cores", "other_cores", "cores")
 
@@ -38,12 +39,6 @@ def strangers_busy(record: Record, start_ns: int, end_ns: int) -> bool:
     return mean is not None and mean["other_cores"] > BUSY_CORES
 
 
-def stolen_share(record: Record, start_ns: int, end_ns: int) -> float | None:
-    """Mean share of the processors' time that the host of this machine took; None where it is not known."""
-    shares = [s["stolen_share"] for s in _samples(record, start_ns, end_ns) if s.get("stolen_share") is not None]
-    return sum(shares) / len(shares) if shares else None
-
-
 def attribution(record: Record) -> str:
     """Who used the processors, for a person who wonders."""
     mean = cores_used(record, record.t0_ns, record.load_ended_ns)
@@ -54,6 +49,9 @@ def attribution(record: Record) -> str:
     else:
         who = f"other processes used {mean['other_cores']:.1f} of {mean['cores']:.0f} cores"
     samples = _samples(record, record.t0_ns, record.load_ended_ns)
+    stolen = fmean(s.get("stolen_share") or 0.0 for s in samples)
+    if stolen > STOLEN_SHARE:
+        who += f"; the host of this machine took {stolen * 100:.0f} %"
     if (pause_s := max(s.get("missing_s") or 0.0 for s in samples)) > PAUSE_S:
         who += f"; the runner stood still for {pause_s * 1000:.0f} ms in one piece"
     return f": this machine could not send the load on time ({who})"

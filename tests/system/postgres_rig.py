@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -67,7 +68,8 @@ class Cluster:
 
     def signal(self, name: str, number: signal.Signals) -> None:
         for process in self.tree(name):
-            process.send_signal(number)
+            with suppress(psutil.NoSuchProcess):  # one that was frozen may have been ended since
+                process.send_signal(number)
 
     def kill(self, name: str) -> None:
         """The whole tree, as the harness does it."""

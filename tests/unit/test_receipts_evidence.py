@@ -275,12 +275,13 @@ def machine(run, *, stolen_share=0.0, missing_s=0.0):
     return run
 
 
-def test_a_load_on_processors_that_the_host_took_away_is_invalid(tmp_path):
-    """More than a twentieth of the processors' time taken by the host of a virtual machine: nothing was measured."""
-    found = receipt(machine(Run(scenario()).load(0, 15), stolen_share=0.07), tmp_path, "load")
+def test_processors_that_the_host_took_explain_a_late_load_and_decide_nothing(tmp_path):
+    """The load's own lateness measures what they cost: on time it is valid, late it says who else had them."""
+    on_time = receipt(machine(Run(scenario()).load(0, 15), stolen_share=0.07), tmp_path / "on time", "load")
+    late = receipt(machine(Run(scenario()).load(0, 15, late_ms=34), stolen_share=0.07), tmp_path / "late", "load")
 
-    assert (found.status, found.machine_to_blame) == ("INVALID", True)
-    assert "the host of this machine took 7 % of its processors (limit 5 %)" in found.sentence
+    assert (on_time.status, late.status, late.machine_to_blame) == ("VALID", "INVALID", True)
+    assert "other processes used 0.1 of 2 cores; the host of this machine took 7 %" in late.sentence
 
 
 def test_a_late_load_says_that_the_machine_stood_still(tmp_path):
