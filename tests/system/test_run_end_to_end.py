@@ -24,7 +24,7 @@ name: tiny
 system: {SHOP}
 load: {{profile: checkout, arrivals: 30/s}}
 timeline:
-  - steady: 2500ms
+  - steady: 3500ms
   - fault: {{proxy: down, link: order->recommendation}}
     as: gone
     for: 2s
