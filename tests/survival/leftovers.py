@@ -57,6 +57,9 @@ class Left:
         return ", ".join((*self.processes, *self.ports, *self.files)) or "nothing"
 
 
+KEPT = ("latest", "index.html")  # what a suite leaves on purpose beside its runs' folders
+
+
 def look(place: Place, runs: Iterable[Path]) -> Left:
     """What is left of these runs, which should all be over."""
     return Left(
@@ -101,7 +104,7 @@ def _listening(prefixes: set[str]) -> list[str]:
 def _files(place: Place) -> list[str]:
     found = [path for path in place.state.rglob("*") if path.is_file()]
     found += place.temporary.iterdir()
-    found += [path for path in place.reports.iterdir() if path.name != "latest" and not _is_run(path)]
+    found += [path for path in place.reports.iterdir() if path.name not in KEPT and not _is_run(path)]
     return [f"file {path.relative_to(place.folder)}" for path in found]
 
 
