@@ -29,6 +29,7 @@ from .draws import (
     FAULT,
     HEALING,
     JUDGING,
+    LOAD,
     ONE_OF_SUITE,
     RUNNER,
     START_UP,
@@ -44,6 +45,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "scenarios"
 HEALING_S = (-0.05, 0.45)  # around the instant at which the first fault is healed
 TAKE_DOWN_S = 1.2
+TAKE_DOWN_OF_LOAD_S = 0.15  # the load child is the first to go: a kill later than that finds none
 RESTART_S = 1.0
 JUDGING_S = 0.5
 END_LIMIT_S = 90.0
@@ -72,7 +74,7 @@ class Timeline:
             STEADY: (0.0, self.fault_s),
             FAULT: (self.fault_s, self.heal_s + HEALING_S[0]),
             HEALING: (self.heal_s + HEALING_S[0], self.heal_s + HEALING_S[1]),
-            TAKE_DOWN: (self.end_s, self.end_s + TAKE_DOWN_S),
+            TAKE_DOWN: (self.end_s, self.end_s + (TAKE_DOWN_OF_LOAD_S if kill.victim == LOAD else TAKE_DOWN_S)),
         }
         begin_s, end_s = spans[kill.phase]
         return begin_s + kill.fraction * (end_s - begin_s)

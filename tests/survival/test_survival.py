@@ -8,7 +8,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from survival.draws import JUDGING, PARTS, RUNNER, SCENARIOS, SHARES, SUITE, WATCHDOG, draw
+from survival.draws import (
+    JUDGING,
+    LOAD,
+    PARTS,
+    RUNNER,
+    SCENARIOS,
+    SHARES,
+    SUITE,
+    TAKE_DOWN,
+    WATCHDOG,
+    draw,
+)
 from survival.experiment import Row
 from survival.leftovers import MARK, Place, blocks, look
 from survival.results import document, figures, line, page, table
@@ -58,6 +69,16 @@ def test_the_phases_of_a_scenario_follow_its_plan(scenario):
     for kill in draw(100, 2):
         if kill.phase not in {"start-up", JUDGING}:
             assert timeline.phase(timeline.offset_s(kill)) == kill.phase
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_load_is_killed_while_it_is_there(scenario):
+    """Its child goes first when a run is taken down: a later instant would find nobody to kill, at every try."""
+    timeline = Timeline.of(scenario)
+    offsets = [timeline.offset_s(kill) for kill in draw(400, 3) if (kill.victim, kill.phase) == (LOAD, TAKE_DOWN)]
+
+    assert offsets
+    assert max(offsets) <= timeline.end_s + 0.15
 
 
 def test_a_process_a_file_and_a_link_of_a_run_are_left_over(tmp_path):
