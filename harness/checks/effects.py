@@ -20,6 +20,7 @@ from harness.system.model import Ledger
 from harness.verdict import CheckResult, Verdict
 
 MOST_IDS = 50
+TOLD_FROM_S = 0.2  # a wait for late effects shorter than this is one look
 _IN_SPAN = "requests WHERE name = ? AND intended_ns >= ? AND intended_ns < ?"
 
 
@@ -60,6 +61,7 @@ def judge(promise: Effects, evidence: Evidence) -> CheckResult:
     if len(found.acknowledged) < LEAST_SAMPLES:
         answers.add(Verdict.INCONCLUSIVE, f"{len(found.acknowledged)} acknowledged effects, {LEAST_SAMPLES} needed")
     told = f"{len(found.acknowledged)} of {len(found.asked)} asked for were acknowledged, {len(found.in_doubt)} in doubt exist"
+    told += settling(evidence, ledger)
     return CheckResult(
         check=promise.check,
         title=title,
@@ -91,6 +93,20 @@ def entries_of(evidence: Evidence, ledger: Ledger) -> list[str | None] | str:
     if told is not None and told != len(keys):
         return f"the ledger {ledger.name} held {told} entries, {len(keys)} are in the journal"
     return keys
+
+
+def settling(evidence: Evidence, ledger: Ledger) -> str:
+    """How long after the load acknowledged effects were waited for, as the end of a sentence; empty when they were not."""
+    for _, subject, data in evidence.record.events_of("ledger.read"):
+        waited_s, owed = data.get("settling_s"), data.get("owed")
+        if subject != ledger.name or not isinstance(waited_s, int | float) or waited_s < TOLD_FROM_S:
+            continue
+        return (
+            f", {owed} were still owed {waited_s:g} s after the load"
+            if owed
+            else f", the last came {waited_s:g} s after the load"
+        )
+    return ""
 
 
 def held_before(evidence: Evidence, ledger: Ledger) -> str | None:

@@ -8,7 +8,7 @@ A ledger is JSON: {"entries": [{...}, ...]} or a plain list; the field that hold
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.children import Emit
@@ -23,21 +23,44 @@ MOST_KEYS = 10_000  # written down of a ledger that held entries before the load
 PAUSE_S = 0.2
 
 
-def read_ledger(ledger: Ledger, keepers: Mapping[str, tuple[str, int]], *, add: Add, emit: Emit, clock: Clock) -> None:
+def read_ledger(
+    ledger: Ledger, keepers: Mapping[str, tuple[str, int]], *, add: Add, emit: Emit, clock: Clock,
+    missing: Callable[[set[str]], int] = lambda _: 0,
+) -> None:  # fmt: skip
     """
     Write every entry as a row of `ledger`, then the event `ledger.read`; or `ledger.unread` with the reason.
     keepers: the address of each service that keeps a part; without one of the parts the whole is unread.
+    missing: how many effects are owed beside these keys. While there are any, it is read again, until
+    ledger.settled_within_s have passed; then it is written down as it is.
     """
+    began_ns = clock.now_ns()
+    while True:
+        entries = _read_whole(ledger, keepers, emit=emit, clock=clock)
+        if entries is None:
+            return
+        waited_s = (clock.now_ns() - began_ns) / NS_PER_S
+        owed = missing({str(entry[ledger.key]) for entry in entries if entry.get(ledger.key) is not None})
+        if not owed or waited_s >= ledger.settled_within_s:
+            break
+        clock.sleep_s(PAUSE_S)
+    for entry in entries:
+        key = entry.get(ledger.key)
+        add("ledger", (ledger.name, None if key is None else str(key), json.dumps(entry)))
+    settling = {"settling_s": round(waited_s, 3), "owed": owed} if ledger.settled_within_s > 0 else {}
+    emit("ledger.read", ledger.name, {"entries": len(entries), **settling})
+
+
+def _read_whole(
+    ledger: Ledger, keepers: Mapping[str, tuple[str, int]], *, emit: Emit, clock: Clock
+) -> list[dict[str, Any]] | None:
+    """What all keepers hold; None when one of them gives no answer."""
     entries: list[dict[str, Any]] = []
     for service, address in keepers.items():
         part = _read_part(ledger, service, address, emit=emit, clock=clock)
         if part is None:
-            return
+            return None
         entries += part
-    for entry in entries:
-        key = entry.get(ledger.key)
-        add("ledger", (ledger.name, None if key is None else str(key), json.dumps(entry)))
-    emit("ledger.read", ledger.name, {"entries": len(entries)})
+    return entries
 
 
 def _read_part(

@@ -26,6 +26,7 @@ from harness.secrets import PRIVATE_FOLDER
 
 BATCH_PERIOD_S = 0.2
 OPENING_LIMIT_S = 10.0
+CATCH_UP_LIMIT_S = 10.0
 CLOSING_LIMIT_S = 60.0
 
 Rows = Mapping[str, Sequence[Sequence[object]]]
@@ -45,6 +46,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._opened = threading.Event()
+        self._moved = threading.Condition()
+        self._moves = 0
         self._spools: dict[Path, SpoolReader] = {}
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
 
@@ -81,6 +84,18 @@ class Recorder:
         with self._lock:
             self._facts.update(facts)
 
+    def catch_up(self) -> None:
+        """
+        Wait until every row that was handed in, or lay in a spool, before this call is in the journal and was heard of.
+        Raises SetUpError when that is not so within 10 s, or the journal can no longer be written.
+        """
+        with self._moved:
+            enough = self._moves + 2  # the one under way may have looked before
+            done = self._moved.wait_for(lambda: self._moves >= enough or self.failure is not None, CATCH_UP_LIMIT_S)
+        self.check()
+        if not done:
+            raise SetUpError(f"the journal {self._path} did not take all rows within {CATCH_UP_LIMIT_S:.0f} s")
+
     def close(self) -> None:
         """Write what is left, fold the journal together, remove the spools; may be called twice."""
         self._closing.set()
@@ -100,11 +115,18 @@ class Recorder:
         try:
             while not self._closing.wait(BATCH_PERIOD_S):
                 self._move(writer)
+                self._tell_moved()
             self._move(writer)
         except (sqlite3.Error, OSError) as error:
             self.failure = error
         finally:
+            self._tell_moved()
             writer.close()
+
+    def _tell_moved(self) -> None:
+        with self._moved:
+            self._moves += 1
+            self._moved.notify_all()
 
     def _move(self, writer: JournalWriter) -> None:
         batches: dict[str, list[Sequence[object]]] = defaultdict(list)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from harness.observe.machine import MachineObserver
 from harness.observe.replication import ReplicationObserver
 from harness.observe.states import StatesObserver
 from harness.progress import Progress, View
+from harness.run.acknowledged import Acknowledged
 from harness.run.backend import Backend
 from harness.run.clean import sweep
 from harness.run.facts import run_facts
@@ -81,6 +83,7 @@ class Session:
         self._view, self._clock, self._sources = view, clock, sources
         self._undo = ExitStack()
         self._tally = Tally()
+        self._acknowledged = Acknowledged(setting.system.ledgers)
         self._watchdog = Watchdog(setting.run_id, setting.run_dir, view.say)
         self._load: LoadChild | None = None
         self._load_timeout_s = 0.0
@@ -179,6 +182,7 @@ class Session:
 
     def _hear(self, batches: Rows) -> None:
         self._tally.watch(batches)
+        self._acknowledged.watch(batches)
         if self._watch is not None:
             self._watch(batches)
 
@@ -317,12 +321,18 @@ class Session:
                 self.heal(name)
             except HarnessError as error:  # its receipt will say so
                 self.recorder.emit("fault.failed", name, {"error": str(error)})
+        self._read_ledgers()
+        self._how = "finished"
+
+    def _read_ledgers(self) -> None:
+        if any(ledger.settled_within_s > 0 for ledger in self.setting.system.ledgers):
+            self.recorder.catch_up()  # so that all acknowledged effects are known
         for ledger in self.setting.system.ledgers:
             read_ledger(
                 ledger, self._keepers(ledger),
                 add=self.recorder.add, emit=self.recorder.emit, clock=self._clock,
+                missing=partial(self._acknowledged.missing, ledger),
             )  # fmt: skip
-        self._how = "finished"
 
     def _keepers(self, ledger: Ledger) -> dict[str, tuple[str, int]]:
         return {service: self.rig.service_address(service) for service in ledger.keepers}

@@ -98,6 +98,7 @@ class _Reader:
                 key=ledger.key,
                 acknowledged=ledger.acknowledged,
                 also=ledger.also,
+                settled_within_s=ledger.settled_within or 0.0,
             )
             for name, ledger in words.ledgers.items()
         )

@@ -270,6 +270,9 @@ class LedgerWords(Words):
     acknowledged: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(
         (), description="statuses that promise the effect; absent: every good one"
     )
+    settled_within: PositiveSeconds | None = Field(
+        None, description="how long after the load an acknowledged effect may still be on its way; absent: not at all"
+    )
 
 
 class GroupWords(Words):

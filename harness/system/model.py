@@ -119,6 +119,7 @@ class Ledger:
     key: str = "key"  # name of the field that holds the business key in an entry
     acknowledged: tuple[int, ...] = ()  # statuses that promise the effect; empty: every good one
     also: tuple[str, ...] = ()  # further services that keep a part of it
+    settled_within_s: float = 0.0  # how long after the load an acknowledged effect may still be on its way
 
     @property
     def keepers(self) -> tuple[str, ...]:

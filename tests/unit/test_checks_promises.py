@@ -523,6 +523,24 @@ def test_effects_that_are_right_pass_and_doubtful_ones_are_counted_apart(tmp_pat
     assert "1 in doubt" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("told", "keys", "verdict", "words"),
+    [
+        ({"settling_s": 1.4, "owed": 0}, ALL, PASS, "the last came 1.4 s after the load"),
+        ({"settling_s": 5.0, "owed": 1}, ALL[1:], FAIL, "1 were still owed 5 s after the load"),
+        ({"settling_s": 0.0, "owed": 0}, ALL, PASS, "in doubt exist)"),
+        ({"settling_s": "soon", "owed": []}, ALL, PASS, "in doubt exist)"),
+    ],
+)
+def test_effects_that_settle_late_count_and_the_wait_for_them_is_told(tmp_path, told, keys, verdict, words):
+    """A put-off charge may come within the ledger's own time; what is still owed then is lost."""
+    run = effects(read=False, keys=keys).event(16, "ledger.read", "orders", entries=len(keys), **told)
+    found = check(run, tmp_path)
+
+    assert found.verdict is verdict
+    assert words in found.reason
+
+
 def test_a_ledger_nobody_read_proves_nothing(tmp_path):
     """No entry and no word that it was read: no verdict."""
     assert check(effects(read=False), tmp_path).verdict is INCONCLUSIVE

@@ -6,6 +6,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from journals import LEDGER
@@ -84,6 +85,33 @@ def test_a_ledger_in_two_books_is_the_sum_of_both(service):
         (seen[0][0], seen[0][2]), (seen[1][0], seen[1][2]["error"].partition("/")[0])
     ]  # fmt: skip
     assert rows == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("come_after", "told"),
+    [(0, {"entries": 2, "settling_s": 0.0, "owed": 0}), (3, {"entries": 2, "settling_s": 0.6, "owed": 0}),
+     (99, {"entries": 1, "settling_s": 1.0, "owed": 1})],
+    ids=["at once", "after three looks", "never"],
+)  # fmt: skip
+def test_effects_that_are_owed_are_waited_for_as_long_as_the_system_says(service, come_after, told):
+    """The ledger is read again until nothing acknowledged is missing, or its time is over; what is missing then is told."""
+    settles = replace(LEDGER, settled_within_s=1.0)
+    looks, seen, rows = [], [], []
+
+    def missing(keys: set[str]) -> int:
+        looks.append(keys)
+        held = ["a", "b"] if len(looks) >= come_after else ["a"]
+        service.body = json.dumps([{"key": key} for key in held]).encode()
+        return len({"a", "b"} - keys)
+
+    service.body = json.dumps([{"key": key} for key in (["a", "b"] if not come_after else ["a"])]).encode()
+    read_ledger(
+        settles, {"payment": service.server_address}, add=lambda _, row: rows.append(row[1]),
+        emit=lambda *event: seen.append(event), clock=HastyClock(), missing=missing,
+    )  # fmt: skip
+
+    assert seen == [("ledger.read", "orders", told)]
+    assert len(rows) == told["entries"]
 
 
 class HastyClock:

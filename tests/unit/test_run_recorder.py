@@ -47,6 +47,22 @@ def test_a_watcher_hears_of_every_batch(tmp_path):
     assert [PROBE] == [row for batch in heard for row in batch.get("probes", ())]
 
 
+def test_who_catches_up_knows_every_row_that_lay_in_a_spool(tmp_path):
+    """Rows that another process had written before are heard of once catch_up returns."""
+    heard = []
+    recorder = Recorder(tmp_path, FakeClock(), heard.append)
+    recorder.start()
+    spool = SpoolWriter(recorder.spool_dir / "load.jsonl")
+    spool.append("probes", PROBE)
+    spool.flush()
+
+    recorder.catch_up()
+
+    assert [PROBE] == [tuple(row) for batch in heard for row in batch.get("probes", ())]
+    spool.close()
+    recorder.close()
+
+
 def test_a_folder_that_cannot_be_written_is_a_set_up_error(tmp_path):
     """A journal that cannot be created is said at once, with the file's name."""
     (tmp_path / FILE_NAME).mkdir()
