@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose images test truth survival check scenarios lint format bench fuzz sample lock clean
+.PHONY: help install demo demo-compose images test truth truth-clean survival check scenarios lint format bench fuzz sample lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: install ## every test that needs no Docker
 
 truth: install ## runs that lie, each in one way: what the judge says of them (five minutes)
 	@$(BIN)/python -m tests.truth
+
+truth-clean: install ## three clean scenarios 50 times each: all pass, none differs from itself; RUNS=50, JOBS=2
+	@$(BIN)/python -m tests.truth --clean $(or $(RUNS),50) --side-by-side $(or $(JOBS),1)
 
 survival: install ## kill real runs anywhere, 100 times, and see that nothing is left; KILLS=10, SEED=n, JOBS=3
 	@$(BIN)/python -m tests.survival --kills $(or $(KILLS),100) --seed $(or $(SEED),1) --side-by-side $(or $(JOBS),1)

@@ -1,5 +1,5 @@
 """
-The README's table of figures: read from reports/{truth,survival,fuzz}.json and written between two markers.
+The README's table of figures: read from reports/{truth,truth-clean,survival,fuzz}.json and written between two markers.
 
 `python -m tests.figures` prints it, `python -m tests.figures --readme` puts it into the README. Nobody types a figure.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: written by `python -m tests.figures --readme` -->", "<!-- /figures -->"
-SOURCES = {"truth": "make truth", "survival": "make survival", "fuzz": "make fuzz"}
+SOURCES = {"truth": "make truth", "truth-clean": "make truth-clean", "survival": "make survival", "fuzz": "make fuzz"}
 
 MISSING = "not kept yet: run it"
 
@@ -42,6 +42,7 @@ def table(found: Mapping[str, Figures]) -> str:
     fuzz = found.get("fuzz", {})
     rows = [
         *_told("make truth", "lies told to the judge", _truth, found.get("truth")),
+        *_told("make truth-clean", "clean scenarios run again and again", _clean, found.get("truth-clean")),
         *_told("make survival", "real runs killed anywhere", _survival, found.get("survival")),
         *_told("make fuzz", "malformed inputs", _inputs, fuzz.get("inputs")),
         *_told("make fuzz", "hostile HTTP streams through the gate", _streams, fuzz.get("gate")),
@@ -63,6 +64,17 @@ def _truth(f: Figures) -> list[Row]:
         ("make truth", "of them taken for PASS", str(f["passed"])),
         ("make truth", "the same runs without a lie: PASS", f"{f['clean_passed']} of {f['clean']}"),
     ]
+
+
+def _clean(f: Figures) -> list[Row]:
+    again = f", {f['begun_again']} left by a busy machine and begun again" if f["begun_again"] else ""
+    return [
+        ("make truth-clean", f"runs of {f['scenarios']} clean scenarios: PASS{again}", f"{f['passed']} of {f['runs']}"),
+        ("make truth-clean", "A/A pairs of the same scenario that were called different",
+         f"{f['pairs_different']} of {f['pairs']}"),
+        ("make truth-clean", "comparisons of all pairs of a scenario called different; with one side made 1.5 times as slow",
+         f"{f['comparisons_different']} of {f['comparisons']}; {f['slowed_seen']} of {f['comparisons']}"),
+    ]  # fmt: skip
 
 
 def _survival(f: Figures) -> list[Row]:

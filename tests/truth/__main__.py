@@ -1,5 +1,5 @@
 """
-The matrix of mutants: `python -m tests.truth`.
+The matrix of mutants: `python -m tests.truth`; clean runs again and again: `python -m tests.truth --clean 50`.
 
 Records the clean runs, puts every lie into them, runs those that have to run, and writes reports/truth.md and .json.
 Ends with 0 when every clean run passed and every mutant got its verdict by its name.
@@ -14,9 +14,12 @@ from pathlib import Path
 
 from tests.turns import Turns
 
+from . import clean
 from .live import LIVE, live_row
 from .matrix import BASES, ROOT, Row, as_json, as_markdown, as_text, clean_row, figures, record, recorded_row, summary
 from .recorded import MUTANTS
+
+WHOLE = 40  # runs of each scenario, two for each of twenty pairs; fewer are a short form, whose figures stand beside
 
 
 def main() -> int:
@@ -26,7 +29,11 @@ def main() -> int:
     parser.add_argument("--only", metavar="WORD", default="", help="only live mutants whose name holds this word")
     parser.add_argument("--reports", type=Path, default=ROOT / "reports")
     parser.add_argument("--turns", type=Path, help="hold a lock on this file, to take turns with others who measure")
+    parser.add_argument("--clean", type=int, metavar="N", help="instead: N runs of each clean scenario, A against A")
+    parser.add_argument("--side-by-side", type=int, default=1, metavar="N", help="with --clean: so many at a time")
     options = parser.parse_args()
+    if options.clean is not None:
+        return clean_runs(options.clean, options.side_by_side, options.reports)
     rows: list[Row] = []
 
     def tell(row: Row) -> None:
@@ -50,6 +57,25 @@ def main() -> int:
     write(rows, options.reports, whole=not options.recorded and not options.only)
     print(summary(rows))
     return int(not all(row.as_expected for row in rows) or figures(rows)["passed"] > 0)
+
+
+def clean_runs(runs: int, jobs: int, reports: Path) -> int:
+    """Do them, write reports/truth-clean.md and .json; the exit code says what they came to."""
+
+    def tell(one: clean.Clean) -> None:
+        mark = "ok " if one.verdict == "PASS" else "BAD"
+        print(f"{mark} {one.scenario:8} {one.number:3} {one.verdict:12} tries {one.tries} {one.reason}", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="harness-clean-") as name:
+        found = clean.run_clean(runs, Path(name), jobs, tell)
+    compared = clean.compare(found)
+    reports.mkdir(parents=True, exist_ok=True)
+    stem = "truth-clean" if runs >= WHOLE else "truth-clean-part"
+    (reports / f"{stem}.md").write_text(clean.page(found, compared), "utf-8")
+    (reports / f"{stem}.json").write_text(clean.document(found, compared), "utf-8")
+    told = clean.figures(found, compared)
+    print(clean.summary(told))
+    return clean.exit_code(told)
 
 
 def write(rows: list[Row], reports: Path, *, whole: bool) -> None:

@@ -12,6 +12,10 @@ README = Path(__file__).parents[2] / "README.md"
 REPORTS = Path(__file__).parents[2] / "reports"
 FIGURES = {
     "truth": {"clean": 4, "clean_passed": 3, "mutants": 70, "recorded": 55, "live": 15, "named": 69, "passed": 1},
+    "truth-clean": {
+        "scenarios": 3, "runs": 150, "passed": 149, "begun_again": 2, "pairs": 60, "pairs_different": 1, "comparisons": 3,
+        "comparisons_different": 0, "slowed_seen": 3,
+    },
     "survival": {
         "survived": 98, "kills": 100, "seed": 5, "clean_s_median": 0.4, "clean_s_worst": 4.1, "cleaned_s_worst": 0.2,
         "passed_with_a_part_killed": 2, "next_runs": 16, "next_runs_passed": 15,
@@ -30,7 +34,17 @@ def test_the_table_is_written_between_its_markers():
     assert text.startswith("before\n")
     assert text.endswith(f"{END}\nafter\n")
     assert "of the run before" not in text
-    for figure in ("69 of 70", "98 of 100", "0.4, 4.1", "15 of 16", "7 of 10000", "8 of 10001", "0.0 MB"):
+    for figure in (
+        "69 of 70",
+        "98 of 100",
+        "0.4, 4.1",
+        "15 of 16",
+        "7 of 10000",
+        "8 of 10001",
+        "0.0 MB",
+        "149 of 150",
+        "1 of 60",
+    ):
         assert f"| {figure} |" in text
     assert with_table(text, FIGURES) == text
 
@@ -45,7 +59,7 @@ def test_what_was_never_run_is_told_as_missing(tmp_path):
     """No figure is no claim: the row says that there is none, until there is one."""
     for number, name in enumerate(SOURCES):
         told = table(read(tmp_path))
-        assert told.count(MISSING) == (4, 3, 2)[number]
+        assert told.count(MISSING) == (5, 4, 3, 2)[number]
         (tmp_path / f"{name}.json").write_text(json.dumps({"figures": FIGURES[name]}))
 
     assert read(tmp_path) == FIGURES
