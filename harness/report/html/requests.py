@@ -13,8 +13,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, repeat
-from operator import add, floordiv, sub
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.clock import NS_PER_MS
 from harness.journal.columns import ABSENT, BAD, GOOD, RequestColumns
@@ -24,8 +25,6 @@ MOST_MARKS = 6_000  # requests up to which each has a mark of its own
 MOST_KINDS = 8  # of errors and of fallbacks that have a name of their own
 OTHER = "other kinds"
 _SEPARATORS = re.compile(r"[,;\s]+")
-_IS_GOOD = bytes(code == GOOD for code in range(256))  # for bytes.translate
-_IS_BAD = bytes(code == BAD for code in range(256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,38 +117,42 @@ def _count(series: LoadSeries, bucket: int, slices: _Slices) -> None:
 
 def _latencies(series: LoadSeries, bucket: int, slices: _Slices) -> None:
     """Percentiles of the good, extremes of all that ended, extremes of those that failed."""
-    good: list[int] = []
-    failed: list[int] = []
-    for own, low, high in slices:
-        outcome, spans = own.outcome[low:high], own.latency_ns[low:high]
-        good += compress(spans, outcome.translate(_IS_GOOD))
-        if outcome.count(BAD):
-            failed += [span for span in compress(spans, outcome.translate(_IS_BAD)) if span != ABSENT]
-    good = [span for span in good if span != ABSENT] if ABSENT in good else good
-    good.sort()
+    ended = [_ended(own.outcome[low:high], own.latency_ns[low:high]) for own, low, high in slices]
+    if not ended:
+        return
+    good = np.sort(np.concatenate([own for own, _ in ended]))
+    failed = np.concatenate([own for _, own in ended])
     series.p50_ms[bucket], series.p99_ms[bucket] = _rank_ms(good, 0.5), _rank_ms(good, 0.99)
-    ends = [*good[:1], *good[-1:], *failed]
-    if ends:
-        series.low_ms[bucket], series.high_ms[bucket] = min(ends) / NS_PER_MS, max(ends) / NS_PER_MS
-    if failed:
-        found = Extremes(
-            bucket=bucket, low_ms=min(failed) / NS_PER_MS, high_ms=max(failed) / NS_PER_MS, count=len(failed)
-        )
-        series.extremes.append(found)
+    ends = np.concatenate([good[:1], good[-1:], failed])
+    if len(ends):
+        series.low_ms[bucket], series.high_ms[bucket] = _milliseconds(ends.min()), _milliseconds(ends.max())
+    if len(failed):
+        low_ms, high_ms = _milliseconds(failed.min()), _milliseconds(failed.max())
+        series.extremes.append(Extremes(bucket=bucket, low_ms=low_ms, high_ms=high_ms, count=len(failed)))
 
 
-def _rank_ms(ordered_ns: Sequence[int], share: float) -> float | None:
+def _ended(outcome: bytes, latency_ns: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Latencies of the good and of the failed that were answered."""
+    codes, spans = np.frombuffer(outcome, np.uint8), np.asarray(latency_ns, np.int64)
+    answered = spans != ABSENT
+    return spans[answered & (codes == GOOD)], spans[answered & (codes == BAD)]
+
+
+def _rank_ms(ordered_ns: NDArray[np.int64], share: float) -> float | None:
     """Nearest rank."""
-    return ordered_ns[max(1, math.ceil(share * len(ordered_ns))) - 1] / NS_PER_MS if ordered_ns else None
+    return _milliseconds(ordered_ns[max(1, math.ceil(share * len(ordered_ns))) - 1]) if len(ordered_ns) else None
+
+
+def _milliseconds(span_ns: np.int64) -> float:
+    return int(span_ns) / NS_PER_MS
 
 
 def _words(coded: Iterable[tuple[Sequence[object], Sequence[int]]]) -> Counter[str]:
     """How often each word stands in some columns; code 0 is no word."""
     found: Counter[str] = Counter()
     for words, codes in coded:
-        if any(codes):
-            numbers = Counter(codes)
-            found.update({str(words[code]): times for code, times in numbers.items() if code})
+        named, times = np.unique(np.asarray(codes)[np.flatnonzero(codes)], return_counts=True)
+        found.update(dict(zip((str(words[code]) for code in named), times.tolist(), strict=True)))
     return found
 
 
@@ -185,11 +188,11 @@ def _by_kind(buckets: Sequence[Counter[str]]) -> dict[str, list[int]]:
 
 def _add_served(served: list[int], own: RequestColumns, axis: Axis) -> None:
     """Count good answers by the bucket in which they came; those after the axis belong to its last bucket."""
-    good = own.outcome.translate(_IS_GOOD)
-    ends = map(add, compress(own.intended_ns, good), compress(own.latency_ns, good))
-    places = map(floordiv, map(sub, ends, repeat(axis.start_ns)), repeat(axis.bucket_ns))
-    for place, times in Counter(places).items():
-        served[min(max(0, place), len(served) - 1)] += times
+    good = np.frombuffer(own.outcome, np.uint8) == GOOD
+    ends = np.frombuffer(own.intended_ns, np.int64)[good] + np.frombuffer(own.latency_ns, np.int64)[good]
+    places = np.clip((ends - axis.start_ns) // axis.bucket_ns, 0, len(served) - 1)
+    for place, times in enumerate(np.bincount(places, minlength=len(served)).tolist()):
+        served[place] += times
 
 
 def _marks(own: RequestColumns, axis: Axis) -> Iterable[Mark]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.clock import NS_PER_MS
 from harness.journal.columns import ABSENT, BAD, RequestColumns
@@ -106,15 +108,23 @@ def _chosen(columns: Mapping[str, RequestColumns], axis: Axis, buckets: int) -> 
         yield from (columns[name].row_id(place) for _, name, place in [*inside[:SLOWEST], *failed[:FAILED]])
 
 
-def _slowest_places(own: RequestColumns, low: int, high: int) -> Iterator[int]:
+def _slowest_places(own: RequestColumns, low: int, high: int) -> list[int]:
     """Candidates of one name: enough of its slowest and of its failed. What never ended is slowest of all."""
-    spans, inside = own.latency_ns, range(low, high)
-    endless = [place for place in inside if spans[place] == ABSENT] if spans[low:high].count(ABSENT) else []
-    failed = [place for place in inside if own.outcome[place] == BAD] if own.outcome[low:high].count(BAD) else []
-    found = {*endless[: SLOWEST + FAILED]}
-    found.update(nlargest(SLOWEST, inside, key=spans.__getitem__))
-    found.update(nlargest(FAILED, failed, key=spans.__getitem__))
-    return iter(sorted(found))
+    spans = np.frombuffer(own.latency_ns, np.int64)[low:high]
+    failed = np.flatnonzero(np.frombuffer(own.outcome, np.uint8)[low:high] == BAD)
+    endless = np.flatnonzero(spans == ABSENT)[: SLOWEST + FAILED]
+    found = {*endless.tolist(), *_longest(spans, SLOWEST).tolist(), *failed[_longest(spans[failed], FAILED)].tolist()}
+    return [low + place for place in sorted(found)]
+
+
+def _longest(spans: NDArray[np.int64], count: int) -> NDArray[np.intp]:
+    """Places of the longest, the earlier of two that are the same."""
+    if len(spans) > count:
+        least = np.partition(spans, -count)[-count]
+        places = np.flatnonzero(spans >= least)
+    else:
+        places = np.arange(len(spans))
+    return places[np.argsort(-spans[places], kind="stable")][:count]
 
 
 _REQUEST = "id, trace, name, intended_ns, start_ns, end_ns, status, ok, error, fallback"
