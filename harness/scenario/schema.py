@@ -19,7 +19,18 @@ _STEP_KEYS = ("steady", "recovery", "wait", "fault", "heal")
 
 def scenario_schema() -> dict[str, Any]:
     """The schema (draft 2020-12) as a dictionary."""
-    schema = Scenario.model_json_schema(by_alias=True, mode="validation")
+    schema = as_written(Scenario.model_json_schema(by_alias=True, mode="validation"))
+    schema["$defs"]["Step"]["oneOf"] = [{"required": [key]} for key in _STEP_KEYS]
+    return {
+        "$schema": DIALECT,
+        **schema,
+        "title": "harness scenario",
+        "description": "One scenario: a system, a load, a timeline of faults, and promises.",
+    }
+
+
+def as_written(schema: dict[str, Any]) -> dict[str, Any]:
+    """A model's schema with faults and load as people write them in a file; the same dictionary, changed."""
     definitions: dict[str, Any] = schema["$defs"]
     for fault in FAULTS.values():
         definition = _definition_of(fault, definitions)
@@ -28,17 +39,16 @@ def scenario_schema() -> dict[str, Any]:
         definition["examples"] = [read_value(fault.example)["fault"]]
         if "methods" in definition["properties"]:
             definition["properties"]["methods"] = _one_or_many(definition["properties"]["methods"])
-    definitions["Step"]["oneOf"] = [{"required": [key]} for key in _STEP_KEYS]
     _loosen_arrivals(definitions["Load"]["properties"]["arrivals"])
-    for definition in (schema, *definitions.values()):
+    return without_defaults(schema)
+
+
+def without_defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without the model's defaults: they are in the program's units, in a file they would be read otherwise."""
+    for definition in (schema, *schema["$defs"].values()):
         for part in definition.get("properties", {}).values():
-            _without_default(part)
-    return {
-        "$schema": DIALECT,
-        **schema,
-        "title": "harness scenario",
-        "description": "One scenario: a system, a load, a timeline of faults, and promises.",
-    }
+            part.pop("default", None)
+    return schema
 
 
 def _definition_of(fault: type[Fault], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -60,8 +70,3 @@ def _loosen_arrivals(arrivals: dict[str, Any]) -> None:
 def _one_or_many(methods: dict[str, Any]) -> dict[str, Any]:
     many = {key: value for key, value in methods.items() if key not in {"title", "description", "default"}}
     return {"description": methods["description"], "anyOf": [methods["items"], many]}
-
-
-def _without_default(part: dict[str, Any]) -> None:
-    """Defaults of the model are in the program's units; in a file they would be read in another way."""
-    part.pop("default", None)
