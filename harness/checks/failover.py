@@ -41,10 +41,11 @@ class Outage:
         return max(self.longest_s, self.from_fault_s or 0.0)
 
 
-def outage_of(acknowledged_ns: Sequence[int], fault_ns: int, end_ns: int) -> Outage:
+def outage_of(acknowledged_ns: Sequence[int], fault_ns: int, end_ns: int, healing_ns: int | None = None) -> Outage:
     """
-    The outage after an instant. acknowledged_ns: sorted; end_ns: until when writes were asked for. The outage a fault
-    made is the first gap after it that is at least half as long as the longest.
+    The outage after an instant. acknowledged_ns: sorted; end_ns: until when writes were asked for; healing_ns: when the
+    fault began to be undone. The outage a fault made is the first gap after it that is at least half as long as the
+    longest of those that begin before it is undone: undoing it may be a failover of its own, with a gap of its own.
     """
     first = bisect_right(acknowledged_ns, fault_ns)
     before = acknowledged_ns[first - 1] if first else fault_ns
@@ -53,9 +54,11 @@ def outage_of(acknowledged_ns: Sequence[int], fault_ns: int, end_ns: int) -> Out
     if not after or end_ns - points[-1] > max(b - a for a, b in pairwise(points)):
         longest_ns = end_ns - points[-1]
         return Outage(longest_s=longest_ns / NS_PER_S, from_fault_s=None, acknowledged=len(after))
-    gaps = [(later - earlier, later) for earlier, later in pairwise(points)]
-    longest_ns = max(length for length, _ in gaps)
-    resumed_ns = next(later for length, later in gaps if 2 * length >= longest_ns)
+    gaps = list(pairwise(points))
+    longest_ns = max(later - earlier for earlier, later in gaps)
+    own = [gap for gap in gaps if healing_ns is None or gap[0] < healing_ns]
+    longest_own_ns = max(later - earlier for earlier, later in own)
+    resumed_ns = next(later for earlier, later in own if 2 * (later - earlier) >= longest_own_ns)
     return Outage(
         longest_s=longest_ns / NS_PER_S, from_fault_s=(resumed_ns - fault_ns) / NS_PER_S, acknowledged=len(after)
     )
@@ -74,7 +77,8 @@ def judge(promise: Failover, evidence: Evidence) -> CheckResult:
     assert fault_ns is not None
     acknowledged = acknowledgements(evidence, ledger)
     instants = sorted(acknowledged.values())
-    outage = outage_of(instants, fault_ns, evidence.record.arrivals_end_ns)
+    healing_ns = evidence.record.faults[name].healing_ns
+    outage = outage_of(instants, fault_ns, evidence.record.arrivals_end_ns, healing_ns)
     answers = Answers()
     rows: list[dict[str, Any]] = []
     told = _time(promise, outage, len(instants) - outage.acknowledged, answers)

@@ -180,6 +180,17 @@ def test_an_outage_is_the_first_long_gap_after_the_fault(acknowledged_s, longest
     assert (found.longest_s, found.from_fault_s) == (longest_s, from_fault_s)
 
 
+@pytest.mark.parametrize(("healing_s", "from_fault_s"), [(4.0, 0.6), (None, 4.5)])
+def test_the_gap_of_undoing_a_fault_is_not_the_faults(healing_s, from_fault_s):
+    """A switchover and the one that gives the lead back: each has its own gap, the longest of both is told."""
+    instants = [round(second * NS_PER_S) for second in (2.4, 2.5, 3.1, 3.5, 4.0, 4.5, 5.0, 7.0, 7.5, 8.0)]
+    healing_ns = None if healing_s is None else round(healing_s * NS_PER_S)
+
+    found = outage_of(instants, round(2.5 * NS_PER_S), 8 * NS_PER_S, healing_ns)
+
+    assert (found.longest_s, found.from_fault_s) == (2.0, from_fault_s)
+
+
 def looks(*seen):
     return [Look(t_ns=round(second * NS_PER_S), data={"writable": writable}) for second, writable in seen]
 
