@@ -1,27 +1,36 @@
-"""SLO: objectives the system declares once, with the error budget spent and the burn rate. Words of OpenSLO."""
+"""
+SLO: objectives the system declares once, with the error budget spent and the burn rate. Words of OpenSLO.
+
+An objective of failover has RTO and RPO in place of a budget, counted from the run's first fault.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.checks import failover
 from harness.checks.base import Evidence, inconclusive, judge_good, percent
 from harness.journal.columns import RequestColumns
 from harness.receipts.base import objective_codes
-from harness.scenario.promises import Slo
+from harness.scenario.promises import Failover, Slo
 from harness.statistics import judge_share
-from harness.system.model import Objective
+from harness.system.model import FailoverObjective, Objective
 from harness.units import show_duration
 from harness.verdict import CheckResult, Verdict
 
 
 def judge(promise: Slo, evidence: Evidence) -> CheckResult:
-    """Each objective keeps at least the promised part of its budget; the gravest one is shown."""
+    """Each objective keeps at least the promised part of its budget, or its RTO and RPO; the gravest one is shown."""
     chosen = [o for o in evidence.system.objectives if promise.named in (None, o.name)]
+    failovers = [o for o in evidence.system.failovers if promise.named in (None, o.name)]
+    if promise.named is None and not evidence.record.faults:
+        failovers = []  # they speak of runs in which something failed
     title = f"objective {promise.named}" if promise.named else "every objective of the system"
-    if not chosen:
-        declared = ", ".join(o.name for o in evidence.system.objectives) or "none"
+    if not chosen and not failovers:
+        declared = ", ".join(evidence.system.objective_names) or "none"
         return inconclusive(promise, title=title, reason=f"no such objective is declared (there are: {declared})")
     results = [_judge(promise, evidence, objective) for objective in chosen]
+    results += [_judge_failover(promise, evidence, objective) for objective in failovers]
     decisive = max(results, key=lambda r: r.verdict.gravity)
     return decisive if len(results) == 1 else _joined(title, results, decisive)
 
@@ -57,6 +66,25 @@ def _judge(promise: Slo, evidence: Evidence, objective: Objective) -> CheckResul
         bound=f"at least {percent(promise.budget_left_at_least)} of the budget left",
         measured=f"{percent(1 - share)} good, {_spent(left)}",
         value=round(left * 100, 4),
+    )
+
+
+def _judge_failover(promise: Slo, evidence: Evidence, objective: FailoverObjective) -> CheckResult:
+    own = Failover.model_construct(  # of values that were valid before
+        ledger=objective.ledger,
+        rto_at_most_s=objective.rto_s,
+        rpo_at_most_s=objective.rpo_s,
+        rpo_writes_at_most=objective.rpo_writes,
+        during=promise.during,
+        after_s=promise.after_s,
+        except_=promise.except_,
+    )
+    result = failover.judge(own, evidence)
+    return replace(
+        result,
+        check=promise.check,
+        title=f"objective {objective.name}: {result.title}",
+        reason=f"{objective.name}: {result.reason}",
     )
 
 

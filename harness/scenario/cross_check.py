@@ -354,7 +354,7 @@ def _requests(parts: Parts, system: System) -> Iterator[Finding]:
 
 
 def _objectives(parts: Parts, system: System) -> Iterator[Finding]:
-    names = [objective.name for objective in system.objectives]
+    names = system.objective_names
     for number, slo in parts.of(Slo):
         if slo.named is not None and slo.named not in names:
             message = f"named is {slo.named!r}, which is no slo of the system"

@@ -355,7 +355,7 @@ class Failover(Promise):
 
 class Slo(Promise):
     check = "slo"
-    summary = "objectives the system declares once, with error budget and burn"
+    summary = "objectives the system declares once, with error budget and burn, or RTO and RPO"
     example = "slo: {named: orders-available, budget_left_at_least: 20%}"
 
     named: str | None = Field(None, description="name of one objective; absent: all of them")

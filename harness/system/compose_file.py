@@ -25,6 +25,7 @@ from harness.system.links import read_links
 from harness.system.mistakes import Finding, findings, stands_secret
 from harness.system.model import (
     DATA_VARIABLE,
+    FailoverObjective,
     Group,
     HealthCheck,
     Ledger,
@@ -115,6 +116,7 @@ class _Reader:
             profiles=profiles,
             objectives=objectives,
             ledgers=ledgers,
+            failovers=tuple(_failovers(words)),
             groups={name: Group(services=group.services, data=group.data) for name, group in words.groups.items()},
         )
 
@@ -293,9 +295,23 @@ def _with_port(service: Service, port: int | None) -> Service:
     return replace(service, port=port) if service.port is None and port is not None else service
 
 
+def _failovers(words: SystemWords) -> Iterator[FailoverObjective]:
+    for written in words.slos:
+        if written.indicator.failover is not None:
+            yield FailoverObjective(
+                name=written.name,
+                ledger=written.indicator.failover,
+                rto_s=written.objective.rto,
+                rpo_s=written.objective.rpo,
+                rpo_writes=written.objective.rpo_writes,
+            )
+
+
 def _objectives(words: SystemWords) -> Iterator[Objective]:
     for written in words.slos:
         latency = written.indicator.latency
+        if written.indicator.failover is not None or written.objective.target is None:
+            continue
         yield Objective(
             name=written.name,
             indicator="availability" if latency is None else "latency",

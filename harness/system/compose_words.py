@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from harness import units
 from harness.secrets import MASK, is_secret_name
-from harness.words import PositiveSeconds, Share, Words
+from harness.words import PositiveSeconds, Seconds, Share, Words
 
 PATH = r"^/[\x21-\x7e]*$"
 TEMPLATE_NAME = re.compile(r"\{([A-Za-z_][\w-]*)\}")
@@ -223,15 +223,17 @@ class ProfileWords(Words):
 
 
 class IndicatorWords(Words):
-    """What an objective measures: one of the two, over a request's name."""
+    """What an objective measures: one of the three."""
 
     availability: str | None = Field(None, description="share of good answers to this request")
     latency: str | None = Field(None, description="share of answers to this request that came in time")
 
+    failover: str | None = Field(None, description="writes of this ledger when something fails: RTO and RPO")
+
     @model_validator(mode="after")
     def _one_indicator(self) -> IndicatorWords:
-        if (self.availability is None) == (self.latency is None):
-            raise ValueError("say one of availability: POST /orders, latency: POST /orders")
+        if len(self.model_fields_set) != 1:
+            raise ValueError("say one of availability: POST /orders, latency: POST /orders, failover: orders")
         return self
 
 
@@ -240,7 +242,10 @@ class TargetWords(Words):
 
     op: Literal["lte", "lt"] | None = Field(None, description="how a latency compares with value")
     value: PositiveSeconds | None = Field(None, description="latency within which an answer is good: 500ms")
-    target: Share = Field(description="least share of good requests: 99%")
+    target: Share | None = Field(None, description="least share of good requests: 99%")
+    rto: PositiveSeconds | None = Field(None, description="failover: longest time without an acknowledged write: 3s")
+    rpo: Seconds | None = Field(None, description="failover: how far back the oldest lost write may lie: 500ms")
+    rpo_writes: int | None = Field(None, ge=0, description="failover: most acknowledged writes that may be lost")
 
 
 class ObjectiveWords(Words):
@@ -249,6 +254,16 @@ class ObjectiveWords(Words):
     name: str = Field(min_length=1, description="how promises and reports call it")
     indicator: IndicatorWords = Field(description="what is measured")
     objective: TargetWords = Field(description="the bound")
+
+    @model_validator(mode="after")
+    def _bounds_of_its_kind(self) -> ObjectiveWords:
+        shares = {"target", "op", "value"} & self.objective.model_fields_set
+        failovers = {"rto", "rpo", "rpo_writes"} & self.objective.model_fields_set
+        if self.indicator.failover is not None and (shares or not failovers):
+            raise ValueError("a failover objective is made of rto: 3s, rpo: 500ms, rpo_writes: 0, one of them at least")
+        if self.indicator.failover is None and (failovers or self.objective.target is None):
+            raise ValueError("an objective needs its target: 99%; rto and rpo belong to indicator: {failover: orders}")
+        return self
 
     @model_validator(mode="after")
     def _value_for_latency(self) -> ObjectiveWords:

@@ -82,6 +82,12 @@ def _objectives(words: SystemWords) -> Iterator[Finding]:
         if objective.name in seen:
             yield Finding(where=(*where, "name"), message=f"two slos are called {objective.name!r}")
         seen.add(objective.name)
+        if (ledger := objective.indicator.failover) is not None:
+            if ledger not in words.ledgers:
+                message = f"indicator is over {ledger!r}, which is no ledger"
+                hint = did_you_mean(ledger, list(words.ledgers))
+                yield Finding(where=(*where, "indicator", "failover"), message=message, hint=hint)
+            continue
         kind = "latency" if objective.indicator.latency is not None else "availability"
         of = objective.indicator.latency or objective.indicator.availability or ""
         if of not in requests:

@@ -109,6 +109,17 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverObjective:
+    """How long writes may be away when something fails (RTO), and what of the acknowledged may be lost (RPO)."""
+
+    name: str
+    ledger: str  # whose writes
+    rto_s: float | None = None
+    rpo_s: float | None = None
+    rpo_writes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """Where the effects of a kind of request can be read back, and which requests ask for them."""
 
@@ -147,11 +158,17 @@ class System:
     objectives: tuple[Objective, ...]
     ledgers: tuple[Ledger, ...]
     groups: dict[str, Group] = field(default_factory=dict)
+    failovers: tuple[FailoverObjective, ...] = ()
 
     @property
     def members(self) -> dict[str, tuple[str, ...]]:
         """The services of each group."""
         return {name: group.services for name, group in self.groups.items()}
+
+    @property
+    def objective_names(self) -> list[str]:
+        """What a promise can call by its name."""
+        return [objective.name for objective in self.objectives] + [objective.name for objective in self.failovers]
 
     def link(self, name: str) -> SystemLink | None:
         return next((link for link in self.links if link.name == name), None)

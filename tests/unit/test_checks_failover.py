@@ -12,7 +12,7 @@ from harness.checks.failover import outage_of
 from harness.clock import NS_PER_S
 from harness.judge import judge
 from harness.receipts.nodes import Look, split_brains, writable_spans
-from harness.system.model import Service
+from harness.system.model import FailoverObjective, Service
 from harness.verdict import Verdict
 
 KILL = {"process": "kill", "service": "pg0"}
@@ -98,6 +98,42 @@ def test_a_failover_that_breaks_its_promise_fails(tmp_path, promised, changed, s
 
     assert result.verdict is Verdict.FAIL
     assert said in result.reason
+
+
+@pytest.mark.parametrize(
+    ("objective", "verdict", "said"),
+    [
+        ({"rto_s": 1.0, "rpo_writes": 1}, Verdict.PASS, "1.00 s allowed"),
+        ({"rto_s": 0.3}, Verdict.FAIL, "300 ms allowed"),
+        ({"rpo_s": 0.1}, Verdict.FAIL, "100 ms allowed"),
+        ({"rpo_writes": 0}, Verdict.FAIL, "1 acknowledged writes lost, 0 allowed"),
+    ],
+)
+def test_an_objective_of_the_system_may_be_made_of_rto_and_rpo(tmp_path, objective, verdict, said):
+    """Declared once, promised by its name; from the run's first fault on."""
+    run = run_of({"slo": {"named": "fail-over"}}, lost=("order-100",))
+    own = FailoverObjective(name="fail-over", ledger="orders", **objective)
+    run.facts["system"] = replace(cluster(), failovers=(own,)).to_json()
+
+    result = check_of(run, tmp_path)
+
+    assert result.verdict is verdict, result.reason
+    assert (result.check, result.title) == ("slo", "objective fail-over: failover after slow")
+    assert result.reason.startswith("fail-over: ")
+    assert said in result.reason
+
+
+def test_an_objective_of_failover_does_not_speak_of_a_run_without_a_fault(tmp_path):
+    """`slo: {}` promises every objective there is; without one that speaks nothing is promised."""
+    run = run_of({"slo": {}}, timeline=[{"steady": "15s"}])
+    run.rows["events"] = [row for row in run.rows["events"] if not row[1].startswith("fault.")]
+    run.facts["system"] = replace(
+        cluster(), failovers=(FailoverObjective(name="fail-over", ledger="orders", rto_s=1.0),)
+    ).to_json()
+
+    result = check_of(run, tmp_path)
+
+    assert (result.verdict, "fail-over" in result.reason) == (Verdict.INCONCLUSIVE, True)
 
 
 def test_a_lost_write_is_named_with_its_instant(tmp_path):

@@ -13,7 +13,7 @@ from harness.errors import EXIT_WRONG_INPUT, InputError
 from harness.system.compose_file import read_system
 from harness.system.interpolation import interpolate
 from harness.system.layout import layout_of, rewrite, rewrite_health
-from harness.system.model import System
+from harness.system.model import FailoverObjective, System
 
 
 def read(folder, text=COMPOSE, environment=None):
@@ -65,6 +65,19 @@ def test_a_service_without_a_port_has_the_one_it_is_called_by(tmp_path):
 
     assert (9000, 5432) == (system.services["stock"].port, system.services["db"].port)
     assert "debug" not in system.services
+
+
+def test_an_objective_of_failover_is_read_beside_those_of_shares(tmp_path):
+    """RTO and RPO, over the writes of a ledger."""
+    written = COMPOSE.replace(
+        "{latency: POST /orders}, objective: {op: lte, value: 500ms, target: 99%}",
+        "{failover: orders}, objective: {rto: 3s, rpo_writes: 20}",
+    )
+
+    system = read(tmp_path, written)
+
+    assert system.failovers == (FailoverObjective(name="orders-fast", ledger="orders", rto_s=3.0, rpo_writes=20),)
+    assert system.objective_names == ["orders-available", "orders-fast"]
 
 
 def test_the_extension_is_read_into_profiles_objectives_and_ledgers(tmp_path):
@@ -203,6 +216,19 @@ def test_a_variable_that_cannot_be_filled_in_is_refused(text, said):
         ("availability: POST /orders", "availability: POST /order", 43, "which no profile sends"),
         ("value: 500ms, ", "", 44, "needs the time an answer may take"),
         ("value: 500ms", "value: 500", 44, "500 is not a duration"),
+        (
+            "{op: lte, value: 500ms, target: 99%}",
+            "{rto: 3s}",
+            44,
+            "rto and rpo belong to indicator: {failover: orders}",
+        ),
+        ("{latency: POST /orders}", "{failover: orders}", 44, "is made of rto: 3s, rpo: 500ms, rpo_writes: 0"),
+        (
+            "{latency: POST /orders}, objective: {op: lte, value: 500ms, target: 99%}",
+            "{failover: order}, objective: {rto: 3s}",
+            44,
+            "'order', which is no ledger",
+        ),
         ("service: order, path", "service: odrer, path", 46, "'odrer', which is no service"),
         ("asked_by: POST /orders", "asked_by: GET user", 46, "has no key"),
         ("PAIR: user:8082", "PAIR: payment:99,user:8082", 7, "named with two ports, 8081 and 99"),
