@@ -8,17 +8,19 @@ days and machines differ by more than most changes do.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError, SetUpError
-from harness.slis import Row
+from harness.errors import HarnessError, InputError, SetUpError
+from harness.report.html.past import Past, PastRun, Trend
+from harness.slis import Row, read_row
+from harness.verdict import RunVerdict
 
 FILE_NAME = "history.sqlite"
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -33,6 +35,7 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE INDEX IF NOT EXISTS runs_of_a_scenario ON runs (scenario, started_s);
 """
 _WAIT_S = 10.0
+SHOWN = 20  # runs in a report
 
 
 class History:
@@ -57,10 +60,10 @@ class History:
     def scenarios(self) -> list[str]:
         return [str(name) for (name,) in self._ask("SELECT DISTINCT scenario FROM runs ORDER BY scenario")]
 
-    def last(self, scenario: str, count: int) -> list[Row]:
-        """A scenario's last runs, oldest first."""
-        sql = "SELECT row FROM runs WHERE scenario = ? ORDER BY started_s DESC LIMIT ?"
-        found = self._ask(sql, (scenario, count))
+    def last(self, scenario: str, count: int, until_s: float = math.inf) -> list[Row]:
+        """A scenario's last runs, oldest first. until_s: those that began by then, seconds since 1970."""
+        sql = "SELECT row FROM runs WHERE scenario = ? AND started_s <= ? ORDER BY started_s DESC LIMIT ?"
+        found = self._ask(sql, (scenario, until_s, count))
         try:
             return [Row.from_json(json.loads(text)) for (text,) in reversed(found)]
         except (ValueError, TypeError) as error:
@@ -87,6 +90,40 @@ class History:
         return db
 
 
+# -- in a report -----------------------------------------------------------------------------------------------
+
+
+def past_of(file: Path, run_dir: Path, verdict: RunVerdict, *, keep: bool) -> Past | None:
+    """
+    What a history tells of a run's scenario up to that run, for its report; None where no history is kept, or nothing
+    but this run is in it. keep: its row is added. A history that cannot be used is told in the report and spoils nothing.
+    """
+    if not file.is_file():
+        return None
+    try:
+        history, own = History(file), read_row(run_dir, verdict)
+        if keep:
+            history.add([own])
+        before = [row for row in history.last(own.scenario, SHOWN, own.started_s) if row.run != own.run]
+    except HarnessError as error:
+        return Past(problem=str(error))
+    return _past([*before[1 - SHOWN :], own]) if before else None
+
+
+def _past(rows: Sequence[Row]) -> Past:
+    """The last of the rows is the run that the report is about."""
+    runs = [PastRun(run=r.run, verdict=r.verdict, when=_when(r), own=r is rows[-1]) for r in rows]
+    values = series(rows)
+    trends = {
+        name: [
+            Trend(sli=sli, values=values[f"{sli} of {name}"], unit="%" if sli == "availability" else "ms")
+            for sli in ("p50", "p95", "availability")
+        ]
+        for name in sorted({name for row in rows for name in row.slis})
+    }
+    return Past(runs=runs, trends=trends)
+
+
 # -- drawn -----------------------------------------------------------------------------------------------------
 
 
@@ -98,34 +135,6 @@ def sparkline(values: Sequence[float | None]) -> str:
     low, span = min(known), (max(known) - min(known)) or 1.0
     top = len(BLOCKS) - 1
     return "".join(" " if v is None else BLOCKS[round((v - low) / span * top)] for v in values)
-
-
-def sparkline_svg(values: Sequence[float | None], *, title: str, width: int = 160, height: int = 28) -> str:
-    """The same as an SVG that stands alone or inside a page; its colour is the text's own. Gaps stay gaps."""
-    known = [value for value in values if value is not None]
-    low = min(known, default=0.0)
-    span = (max(known, default=0.0) - low) or 1.0
-    step = (width - 4) / max(1, len(values) - 1)
-    pieces: list[list[str]] = [[]]
-    for place, value in enumerate(values):
-        if value is None:
-            pieces.append([])
-        else:
-            pieces[-1].append(f"{2 + place * step:.1f},{height - 2 - (value - low) / span * (height - 4):.1f}")
-    lines = "".join(
-        f'<polyline points="{" ".join(piece)}"/>' if len(piece) > 1 else _dot(piece[0]) for piece in pieces if piece
-    )
-    last = _dot(pieces[-1][-1]) if pieces[-1] else ""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' role="img" fill="none" stroke="currentColor" stroke-width="1.5"><title>{escape(title)}</title>'
-        f"{lines}{last}</svg>"
-    )
-
-
-def _dot(point: str) -> str:
-    x, y = point.split(",")
-    return f'<circle cx="{x}" cy="{y}" r="1.5" fill="currentColor"/>'
 
 
 def series(rows: Sequence[Row]) -> dict[str, list[float | None]]:

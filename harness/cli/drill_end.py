@@ -28,13 +28,15 @@ def reported(run_dir: Path) -> Outcome:
     import json
 
     from harness.drill import outcome, report
+    from harness.history import FILE_NAME, past_of
     from harness.journal.reader import JournalReader
     from harness.judge import judge
     from harness.report import write_file, write_reports
 
     verdict = judge(run_dir)
     with JournalReader(run_dir) as reader:
-        write_reports(run_dir, verdict, reader)
+        history = run_dir.resolve().parent / FILE_NAME
+        write_reports(run_dir, verdict, reader, past_of(history, run_dir, verdict, keep=False))
     found = outcome.outcome_of(run_dir, verdict)
     write_file(run_dir / report.FILE_NAME, report.report_text(found), private=True)
     document = json.dumps(found.document(), indent=2)

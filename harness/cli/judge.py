@@ -39,11 +39,13 @@ def main(options: argparse.Namespace) -> int:
 
     verdict = judged(options.run, options.scenario)
     if options.write:
+        from harness.history import FILE_NAME, past_of
         from harness.journal.reader import JournalReader
         from harness.report import write_reports
 
         with JournalReader(options.run) as reader:
-            write_reports(reader.path.parent, verdict, reader)
+            history = reader.path.parent.resolve().parent / FILE_NAME
+            write_reports(reader.path.parent, verdict, reader, past_of(history, options.run, verdict, keep=False))
     if options.json:
         print_json(verdict_file.document(verdict))
     else:

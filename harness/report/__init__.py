@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import SetUpError
 from harness.journal.reader import JournalReader
@@ -15,15 +16,21 @@ from harness.report import junit, verdict_file
 from harness.secrets import private_opener
 from harness.verdict import RunVerdict
 
+if TYPE_CHECKING:
+    from harness.report.html.past import Past
 
-def write_reports(run_dir: Path, verdict: RunVerdict, reader: JournalReader) -> list[Path]:
-    """Write every report file of one run into run_dir, the one to open first, replacing older ones. Raises SetUpError, InputError."""
+
+def write_reports(run_dir: Path, verdict: RunVerdict, reader: JournalReader, past: Past | None = None) -> list[Path]:
+    """
+    Write every report file of one run into run_dir, the one to open first, replacing older ones. past: its scenario's
+    last runs. Raises SetUpError, InputError.
+    """
     from harness.journal.columns import request_columns
     from harness.report import html, markdown  # heavy: not for those who only want to print
 
     columns = request_columns(reader)
     texts = {
-        html.FILE_NAME: html.report_html(verdict, reader, columns),
+        html.FILE_NAME: html.report_html(verdict, reader, columns, past),
         verdict_file.FILE_NAME: verdict_file.dump_verdict(verdict),
         markdown.FILE_NAME: markdown.report_markdown(verdict, reader, columns),
         junit.FILE_NAME: junit.junit_xml([verdict]),

@@ -191,14 +191,18 @@ def _overrides(options: RunOptions) -> tuple[str, ...]:
 
 
 def judge_and_report(run_dir: Path, reports: Path) -> RunVerdict:
-    """Judge a finished run and write its reports; `reports/latest` points to it afterwards."""
+    """
+    Judge a finished run and write its reports; `reports/latest` points to it afterwards. Where a history of runs is kept
+    (`harness history`), the run's row goes into it, and its scenario's last runs into the report.
+    """
+    from harness.history import FILE_NAME, past_of
     from harness.journal.reader import JournalReader
     from harness.judge import judge
     from harness.report import write_reports
 
     verdict = judge(run_dir)
     with JournalReader(run_dir) as reader:
-        write_reports(run_dir, verdict, reader)
+        write_reports(run_dir, verdict, reader, past_of(reports / FILE_NAME, run_dir, verdict, keep=True))
     point_latest(reports, run_dir)
     return verdict
 

@@ -20,6 +20,7 @@ from unit import journals
 from harness.journal.reader import JournalReader
 from harness.judge import judge
 from harness.report.html import report_html
+from harness.report.html.past import Past, PastRun, Trend
 from harness.suite.result import Result
 from harness.suite.rows import write_index
 
@@ -67,11 +68,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.write(folder)
 
 
+def past() -> Past:
+    """Twelve runs, two of which did not pass, and one without a value."""
+    verdicts = ["PASS"] * 5 + ["FAIL", "INCONCLUSIVE"] + ["PASS"] * 5
+    runs = [
+        PastRun(run=f"run-{n}", verdict=verdict, when=f"2026-11-{n + 1:02d} 08:00", own=n == 11)
+        for n, verdict in enumerate(verdicts)
+    ]
+    p95_ms = [120.0, 118, 125, 131, 122, 410, None, 128, 124, 119, 127, 133]
+    trends = [
+        Trend(sli="p50", values=[58.0 + n % 3 for n in range(12)], unit="ms"),
+        Trend(sli="p95", values=p95_ms, unit="ms"),
+        Trend(sli="availability", values=[100.0] * 5 + [83.2, None, *[100.0] * 5], unit="%"),
+    ]
+    return Past(runs=runs, trends={journals.ORDERS: trends, "GET /users": trends})
+
+
 @pytest.fixture(scope="module")
 def report(run: Path) -> Path:
     verdict = judge(run)
     with JournalReader(run) as reader:
-        text = report_html(verdict, reader)
+        text = report_html(verdict, reader, past=past())
     (run / "report.html").write_text(text, "utf-8")
     index = [
         Result(path=run, scenario=n, run_dir=run, verdict=verdict, error=None, seconds=15.0) for n in ("one", "two")
@@ -197,6 +214,20 @@ def test_hovering_tells_the_values_of_that_moment(browser: Browser, report: Path
 
     for word in ("latency 200 ms on order->payment", "OPEN", "offered", "900 ms", "status 503", "payment-deferred"):
         assert word in said
+
+
+def test_the_last_runs_are_drawn_and_told(browser: Browser, report: Path) -> None:
+    """A curve for each SLI that is as wide as its runs, a sign for each verdict, this run's marked, all with words."""
+    with shown(browser, report, java_script_enabled=False) as (page, heard):
+        signs = page.locator(".verdicts li").evaluate_all("(all) => all.map((one) => one.firstChild.textContent)")
+        drawn = page.locator(".past path.trend").evaluate_all("(all) => all.map((one) => one.getBBox().width)")
+        words = page.locator(".past svg").evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label'))")
+
+        assert "".join(signs) == "✓✓✓✓✓✕?✓✓✓✓✓"
+        assert page.locator(".verdicts .own").count() == 1
+        assert drawn == pytest.approx([154.0] * 6, abs=0.2)
+        assert words[1] == f"p95 of {journals.ORDERS} over 12 runs, 118.0 ms to 410.0 ms"
+        assert heard.messages == []
 
 
 def test_a_click_shows_the_slowest_requests_then_on_their_way(browser: Browser, report: Path) -> None:

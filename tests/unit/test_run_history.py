@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from unit.sli_rows import row
 
 from harness.cli.main import main
 from harness.errors import InputError
-from harness.history import History, markdown_text, series, sparkline, sparkline_svg, text
+from harness.history import FILE_NAME, History, markdown_text, series, sparkline, text
+from harness.report.html.past import Trend
 from harness.slis import read_row
 
 
@@ -54,13 +54,85 @@ def test_the_sparkline_has_its_lowest_block_at_the_lowest_value_and_a_gap_where_
     assert sparkline([None, None]) == "  "
 
 
-def test_the_svg_is_well_formed_says_what_it_shows_and_leaves_gaps() -> None:
-    """For a page of its own or inside another's; a hostile name stays a text."""
-    drawn = ET.fromstring(sparkline_svg([1, 2, None, 3, 5, None], title="p95 of <script>"))
-    tag = "{http://www.w3.org/2000/svg}"
+def test_a_curve_leaves_gaps_and_ends_in_a_dot() -> None:
+    """A run by itself between two gaps is a dot too; values stand between top and bottom of the drawing."""
+    drawn = Trend(sli="p95", values=[1, 2, None, 3, None, 5], unit="ms")
 
-    assert drawn.findtext(f"{tag}title") == "p95 of <script>"
-    assert len(drawn.findall(f"{tag}polyline")) == 2
+    assert drawn.curve.count("M") == 3
+    assert drawn.curve.startswith("M3.0 25.0L")
+    assert drawn.dots == [(95.4, 14.0), (157.0, 3.0)]
+    assert (drawn.newest, drawn.span) == ("5.0 ms", "1.0 ms to 5.0 ms")
+
+
+def test_a_trend_without_a_value_says_so() -> None:
+    """Never measured, or not in the newest run."""
+    assert Trend(sli="p95", values=[None, None], unit="ms").span == ""
+    assert Trend(sli="p95", values=[1.0, None], unit="ms").newest == "not measured"
+
+
+def reported(home: Path) -> str:
+    return (home / "report.html").read_text("utf-8")
+
+
+def test_where_a_history_is_kept_a_report_draws_its_scenarios_last_runs(tmp_path: Path) -> None:
+    """The run's own row is added and stands last; without a history there is no such section."""
+    from harness.suite import judge_and_report
+
+    home = recorded(tmp_path / "run-1")
+    judge_and_report(home, tmp_path)
+    assert "Over the last runs" not in reported(home)
+
+    history = History(tmp_path / FILE_NAME)
+    history.add(row(number, scenario="synthetic", started_s=1_600_000_000.0 + number) for number in range(100, 130))
+    history.add([row(200, scenario="synthetic", started_s=1_800_000_000.0)])
+    judge_and_report(home, tmp_path)
+
+    shown = reported(home)
+    assert "run-1" in history.known()
+    assert "20 runs of this scenario" in shown
+    assert "PASS, 2023-11-14 22:13, run run-1" in shown
+    assert "run run-129" in shown
+    assert "run run-10<" not in shown
+    assert "run run-200" not in shown  # it came later
+    assert shown.count('class="trend"') == 3 * len(read_row(home).slis)
+
+
+def test_a_history_in_which_nothing_else_is_draws_nothing(tmp_path: Path) -> None:
+    """One run is no trend."""
+    from harness.suite import judge_and_report
+
+    home = recorded(tmp_path / "run-1")
+    History(tmp_path / FILE_NAME)
+    judge_and_report(home, tmp_path)
+
+    assert "Over the last runs" not in reported(home)
+    assert History(tmp_path / FILE_NAME).known() == {"run-1"}
+
+
+def test_a_history_that_cannot_be_read_spoils_no_report(tmp_path: Path) -> None:
+    """The verdict stands, and the report says what is wrong with the history."""
+    from harness.suite import judge_and_report
+
+    home = recorded(tmp_path / "run-1")
+    (tmp_path / FILE_NAME).write_text("something else, and long enough to be taken for a header of a database")
+
+    assert judge_and_report(home, tmp_path).verdict.value == "PASS"
+    assert "The history of runs cannot be told" in reported(home)
+    assert "not a history of this program" in reported(home)
+
+
+def test_a_report_made_anew_draws_what_the_named_history_holds_and_adds_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`harness report RUN --history FILE`."""
+    home, file = recorded(tmp_path / "reports" / "run-1"), tmp_path / "kept" / "trend.sqlite"
+    History(file).add([row(7, scenario="synthetic", started_s=1_600_000_000.0)])
+
+    assert main(["report", str(home), "--history", str(file)]) == 0
+    assert "2 runs of this scenario" in reported(home)
+    assert History(file).known() == {"run-7"}
+    assert main(["report", str(home), "--history", str(tmp_path / "none.sqlite")]) == 2
+    assert "none.sqlite: no such file" in capsys.readouterr().err
 
 
 def test_a_scenarios_runs_are_shown_by_sli_with_the_newest_value() -> None:

@@ -21,6 +21,7 @@ from harness.report.html.axis import Axis, axis_of, time_ticks
 from harness.report.html.drawing import Chart
 from harness.report.html.faults import FaultSpan, fault_lanes, fault_spans
 from harness.report.html.lanes import Group
+from harness.report.html.past import Past
 from harness.report.html.render import data_block, render
 from harness.report.html.requests import LoadSeries, load_series
 from harness.report.html.traces import Trace, Traces
@@ -47,10 +48,13 @@ class _Page:
     held: Traces
 
 
-def report_html(verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, RequestColumns] | None = None) -> str:
+def report_html(
+    verdict: RunVerdict, reader: JournalReader, columns: Mapping[str, RequestColumns] | None = None,
+    past: Past | None = None,
+) -> str:  # fmt: skip
     """
-    The whole report of a run as one HTML page. columns: all its requests, where they were read already. Raises
-    InputError for a journal that cannot be read.
+    The whole report of a run as one HTML page. columns: all its requests, where they were read already. past: its
+    scenario's last runs, where a history is kept. Raises InputError for a journal that cannot be read.
     """
     columns = columns if columns is not None else request_columns(reader)
     page = _page(verdict, reader, columns)
@@ -74,6 +78,7 @@ def report_html(verdict: RunVerdict, reader: JournalReader, columns: Mapping[str
         events_left=max(0, len(_events(reader)) - MOST_EVENTS),
         facts=_facts(verdict, reader),
         began=_began(reader),
+        past=past,
         scenario_text=reader.facts.get("scenario_text"),
         notes=[event for event in figures.happenings(reader) if event.kind == "note"],
         note_text=lanes.note_text,
