@@ -54,7 +54,7 @@ def lines(system: System) -> list[str]:
 def how(link: SystemLink) -> str:
     """Where a link was read."""
     if link.client == "load":
-        return "where load enters (x-harness)"
+        return "where load enters: told by x-harness, or the only service that publishes a port"
     if link.variable is not None:
         return f"read from {link.variable} of {link.client}"
     return f"told by x-harness, or read from the command of {link.client}"

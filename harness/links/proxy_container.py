@@ -68,10 +68,12 @@ class ProxyContainer:
     def __init__(
         self, engine: Engine, *, name: str, run_id: str, run_dir: Path, token: str, control: Place,
         places: Sequence[Place], ports: Ports, links: Sequence[LinkSpec], passages: Sequence[LinkSpec],
+        share: Mapping[str, int | str] | None = None,
     ) -> None:  # fmt: skip
+        """share: its part of the processor, as the engine takes it."""
         self._engine, self._name, self._run_id, self._run_dir = engine, name, run_id, run_dir
         self._token, self._control, self._places, self._ports = token, control, places, ports
-        self._links, self._passages = links, passages
+        self._links, self._passages, self._share = links, passages, share or {}
         self._log = run_dir / "logs" / "proxy.log"
         self._id: str | None = None
         self._follower: Follower | None = None
@@ -108,6 +110,10 @@ class ProxyContainer:
     def published(self, port: int) -> Address:
         """Where this machine reaches a port of the proxy."""
         return "127.0.0.1", self._published[port]
+
+    def published_ports(self) -> list[int]:
+        """Every port of this machine that leads to it."""
+        return list(self._published.values())
 
     def check(self) -> None:
         """Raise HarnessError when it no longer runs."""
@@ -175,6 +181,7 @@ class ProxyContainer:
             # A name that no container has must be told unknown at once, not be looked for in the world outside.
             dns=["127.0.0.1"],
             sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},  # an upstream's port may be 80
+            **self._share,
         )
         network = api.create_networking_config(
             {self._control.network: api.create_endpoint_config(ipv4_address=self._control.address)}

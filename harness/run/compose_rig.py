@@ -23,6 +23,7 @@ from harness.errors import HarnessError, SetUpError
 from harness.links.base import LinkSpec
 from harness.links.proxy_container import Place, Ports, ProxyContainer
 from harness.links.toxiproxy import TOXIPROXY_VERSION
+from harness.run.container_share import hasten_forwarders, share
 from harness.run.leases import CONTAINERS, Lease, Leases
 from harness.run.world import RunWorld
 from harness.secrets import PRIVATE_FOLDER, private_opener
@@ -37,7 +38,7 @@ from harness.words import LOAD_CLIENT
 REMOVAL_LIMIT_S = 20.0
 IMAGES_LIMIT_S = 900.0  # for an image that has to be built or fetched
 DATA = "/data"  # what ${HARNESS_DATA} is inside a container
-PRIORITY = -10
+PROXY_PROGRAMS = 2  # gate and Toxiproxy
 CLOCK_DOUBT_NS = 5 * NS_PER_MS  # a larger doubt would show in the figures
 
 
@@ -139,6 +140,7 @@ class ComposeRig:
                 others=(*layout.entries.values(), *layout.passages.values()),
             ),
             links=self._link_specs(layout, networks), passages=self._passage_specs(layout, control),
+            share=share(engine, PROXY_PROGRAMS),
         )  # fmt: skip
 
     def _link_specs(self, layout: ContainerLayout, networks: Mapping[str, Network]) -> list[LinkSpec]:
@@ -173,20 +175,18 @@ class ComposeRig:
                 hint="run on the engine's own machine: containers in a virtual machine have a clock of their own",
             )
         self._put({"proxy_clock": {"offset_ns": reading.offset_ns, "doubt_ns": reading.doubt_ns}})
-        if proxy.pid is not None:
-            try:  # punctuality of measurements, as for the gate that is a process
-                os.setpriority(os.PRIO_PROCESS, proxy.pid, PRIORITY)
-            except OSError:
-                return
+        hasten_forwarders(proxy.published_ports())
 
     def _command(
         self, name: str, project: Mapping[str, Mapping[str, object]], layout: ContainerLayout,
         networks: Mapping[str, Network], environment: Mapping[str, str],
     ) -> ComposeCommand:  # fmt: skip
+        assert self._engine is not None
         file = self._run_dir / "overlay.yaml"
         text = overlay(
             project, layout, run_id=self._run_id, project_name=name,
             networks={part: network.name for part, network in networks.items()}, environment=self._environment,
+            share=share(self._engine),
         )  # fmt: skip
         with open(file, "w", encoding="utf-8", opener=private_opener) as opened:
             opened.write(text)

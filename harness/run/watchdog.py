@@ -5,7 +5,9 @@ It is started before anything else and ended after everything else. Its standard
 input is a pipe from the runner: when that closes without the word `done`, or
 the runner is no longer its parent, it kills every process of the run. Killing
 is the whole undo: toxics, gate faults and paused services go with their
-processes. Of a run in containers it removes what bears the run's label. `python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY...`
+processes. Of a run in containers it removes what bears the run's label.
+
+`python -m harness.run.watchdog RUN_DIR RUN_ID RUNNER_PID ENTRY...`
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,18 +57,21 @@ def undo(
     also: tuple[Identity, ...] = (),
 ) -> Undone:
     """
-    End every process of a run: who carries its tag, who is in its leases, and everybody below them. Then remove its
-    containers, networks and volumes from every engine that its leases name.
+    End every process of a run: who carries its tag, who is in its leases, and everybody below them. Beside that, and
+    once more after it, remove its containers, networks and volumes from every engine that its leases name.
 
     A pid that belongs to somebody else by now is left alone. Never ends this process or its ancestors.
     """
     leased = (*started(run_dir / FILE_NAME), *also)
     spare = lineage()
-    ended, left = kill_until_gone(
-        lambda: tagged(RUN_VARIABLE, run_id, leased=leased, spare=spare), limit_s=limit_s, quiet_s=quiet_s
-    )
-    removed, kept = _remove_containers(run_id, run_dir, limit_s, quiet_s)
-    return Undone(ended=(*ended.values(), *removed), left=(*left, *kept))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        first = pool.submit(_remove_containers, run_id, run_dir, limit_s, 0.0) if engines(run_dir / FILE_NAME) else None
+        ended, left = kill_until_gone(
+            lambda: tagged(RUN_VARIABLE, run_id, leased=leased, spare=spare), limit_s=limit_s, quiet_s=quiet_s
+        )
+        removed = first.result()[0] if first is not None else []
+    more, kept = _remove_containers(run_id, run_dir, limit_s, quiet_s)  # what a killed `up` had just asked for
+    return Undone(ended=(*ended.values(), *dict.fromkeys((*removed, *more))), left=(*left, *kept))
 
 
 def _remove_containers(run_id: str, run_dir: Path, limit_s: float, quiet_s: float) -> tuple[list[str], list[str]]:
@@ -78,13 +84,29 @@ def _remove_containers(run_id: str, run_dir: Path, limit_s: float, quiet_s: floa
 
         try:
             engine = connect(place=place)
-            gone, kept = remove_run(engine, run_id, limit_s=limit_s, quiet_s=quiet_s)
+            try:
+                gone, kept = remove_run(engine, run_id, limit_s=limit_s, quiet_s=quiet_s)
+            finally:
+                engine.close()
         except HarnessError as error:
             left.append(f"containers of {run_id}: {error}")
             continue
         removed += gone
         left += kept
     return removed, left
+
+
+def _be_ready_for_containers(run_dir: Path) -> bool:
+    """
+    Once the run has asked an engine for something: load now what takes a second to load. True: there is no more to do.
+    """
+    found = engines(run_dir / FILE_NAME)
+    for place in found:
+        from harness.engine.connect import connect
+
+        with suppress(HarnessError):
+            connect(place=place).close()
+    return bool(found)
 
 
 class Watchdog:
@@ -195,10 +217,15 @@ class Watchdog:
         return stayed
 
 
-def wait_for_end(runner_pid: int, descriptor: int) -> bool:
-    """Wait until the runner is through: True when it said so, False when it is simply gone."""
+def wait_for_end(runner_pid: int, descriptor: int, prepare: Callable[[], bool] = lambda: True) -> bool:
+    """
+    Wait until the runner is through: True when it said so, False when it is simply gone.
+    prepare: called at every look, until it says that it is done.
+    """
     heard = b""
+    prepared = False
     while True:
+        prepared = prepared or prepare()
         readable, _, _ = select.select([descriptor], [], [], POLL_S)
         if readable:
             piece = os.read(descriptor, 64)
@@ -217,7 +244,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with suppress(OSError):
         os.write(sys.stdout.fileno(), _READY)
-    if wait_for_end(int(runner_pid), sys.stdin.fileno()):
+    if wait_for_end(int(runner_pid), sys.stdin.fileno(), lambda: _be_ready_for_containers(Path(folder))):
         return 0
     undone = undo(run_id, Path(folder))
     _report(run_id, undone)

@@ -78,6 +78,7 @@ class _Reader:
         self._environment = environment
         self.mistakes: list[Mistake] = []
         self._wrong_places: list[Where] = []
+        self._published: list[str] = []
 
     def read(self) -> System | None:
         """The system, or None when there are too many mistakes to make one."""
@@ -88,6 +89,8 @@ class _Reader:
         services = self._services()
         if words is None or services is None:
             return None
+        if words.entry is None and len(self._published) == 1:
+            words = words.model_copy(update={"entry": self._published[0]})  # where people enter, load does
         profiles = {name: self._profile(name, words) for name in words.profiles}
         objectives = tuple(_objectives(words))
         ledgers = tuple(
@@ -158,6 +161,8 @@ class _Reader:
         if service.profiles:
             # Compose leaves such a service alone unless its profile is asked for.
             return None
+        if service.ports:
+            self._published.append(name)
         own = service.harness
         folder = self._path.parent
         working_dir = own.process.working_dir or service.working_dir

@@ -69,10 +69,17 @@ def overlay(
     project_name: str,
     networks: Mapping[str, str],
     environment: Mapping[str, Mapping[str, str]],
+    share: Mapping[str, int | str] | None = None,
 ) -> str:
-    """The overlay's text. networks: the layout's names -> the engine's; environment: a scenario's `with`, by service."""
+    """
+    The overlay's text. networks: the layout's names -> the engine's; environment: a scenario's `with`, by service;
+    share: each service's part of the processor, under Compose's names, where the person's file says nothing of it.
+    """
     services = {
-        name: _service(name, service, layout.networks_of(name), run_id, environment.get(name, {}))
+        name: {
+            **_service(name, service, layout.networks_of(name), run_id, environment.get(name, {})),
+            **{key: value for key, value in (share or {}).items() if not service.get(key)},
+        }
         for name, service in project["services"].items()
     }
     volumes = {
