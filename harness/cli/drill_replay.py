@@ -10,7 +10,8 @@ from harness.cli.parser import Parser
 
 DESCRIPTION = """\
 Play a recorded run, or a compiled drill, again: the same load, faults and words at the same instants, on the same system
-or on another one that has the same links. Nobody is asked. `harness drill diff` says what went otherwise."""
+or on another one that has the same links. Nobody is asked. No floor heals anything, or edges would not lie where they were;
+one that gives way fails the replay afterwards. `harness drill diff` says what went otherwise."""
 EXAMPLES = (
     "harness drill replay reports/latest",
     "harness drill replay drill.yaml --system compose/shop-next.yaml",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.drill.floors import Fallen, fallen
 from harness.drill.history import History, Moment, read_history
 from harness.drill.objectives import Met, judge_objectives
 from harness.verdict import RunVerdict, Verdict, worst
@@ -26,6 +27,7 @@ class Outcome:
     objectives: tuple[Met, ...]
     verdict: Verdict
     reason: str
+    fallen: tuple[Fallen, ...] = ()  # floors that gave way in a replay, which does not heed them
 
     @property
     def questions(self) -> list[str]:
@@ -51,6 +53,7 @@ class Outcome:
         found = [f"{check.title}: {check.reason}" for check in self.run.checks if check.verdict is Verdict.FAIL]
         found += [f"{met.name} missed: {met.sentence}" for met in self.objectives if met.verdict is Verdict.FAIL]
         found += [f"broken off at {abort.at_s:.1f} s: {abort.data['why']}" for abort in self.history.aborts]
+        found += [f"{_gave_way(one)}; led by people, the drill would have been broken off" for one in self.fallen]
         hurt = {fault.what.partition(" ")[0] for fault in self.history.faults if fault.family == "process"}
         found += [
             f"{moment.subject} ended by itself at {moment.at_s:.1f} s"
@@ -80,6 +83,7 @@ class Outcome:
             "faults": [dataclasses.asdict(fault) for fault in history.faults],
             "notes": [{"at_s": n.at_s, "by": n.subject, "text": n.data["text"]} for n in history.notes],
             "aborted": [{"at_s": a.at_s, **a.data} for a in history.aborts],
+            "floors_fallen": [dataclasses.asdict(one) for one in self.fallen],
             "promises": [
                 {"check": c.check, "title": c.title, "verdict": c.verdict.value, "reason": c.reason}
                 for c in self.run.checks
@@ -95,13 +99,15 @@ def outcome_of(run_dir: Path, verdict: RunVerdict) -> Outcome:
     objectives = judge_objectives(run_dir, history)
     floors = [abort for abort in history.aborts if abort.data.get("how") == "floor"]
     overall = worst([verdict.verdict, *(met.verdict for met in objectives)])
-    if floors:
+    gave_way = fallen(run_dir, history)
+    if floors or gave_way:
         overall = Verdict.FAIL
     elif history.aborts:
         overall = worst([overall, Verdict.INCONCLUSIVE])
     return Outcome(
         history=history, run=verdict, objectives=objectives, verdict=overall,
-        reason=_reason(overall, verdict, objectives, history.aborts),
+        reason=_gave_way(gave_way[0]) if gave_way else _reason(overall, verdict, objectives, history.aborts),
+        fallen=gave_way,
     )  # fmt: skip
 
 
@@ -113,6 +119,10 @@ def _reason(overall: Verdict, run: RunVerdict, objectives: tuple[Met, ...], abor
         return f"{decisive[0].name} {decisive[0].word}: {decisive[0].sentence}"
     met = f", and {len(objectives)} objectives met" if overall is Verdict.PASS and objectives else ""
     return f"{run.reason}{met}"
+
+
+def _gave_way(one: Fallen) -> str:
+    return f"a floor gave way at {one.at_s:.1f} s: {one.sentence}"
 
 
 def _asks(note: Moment) -> bool:

@@ -1,8 +1,8 @@
 """
 A recorded drill played again: the same load, faults and words at the same instants, by the conductor.
 
-Nobody is asked: manual steps get the answers they were given. Floors are not watched: what was healed then is healed
-now, at the same instant.
+Nobody is asked: manual steps get the answers they were given. No floor heals anything: what was healed then is healed
+now, at the same instant, or the two runs could not be compared. Whether one gave way is judged afterwards (floors.py).
 """
 
 from __future__ import annotations

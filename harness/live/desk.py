@@ -175,9 +175,8 @@ class Desk:
         with self._lock:
             trips, self._trips = self._trips, []
             for trip in trips:
-                said = f"{trip.floor.slo} at {trip.share:.1%} of {trip.samples} in {trip.floor.over_s:g} s"
                 more = {"slo": trip.floor.slo, "share": trip.share, "below": trip.floor.below, "seen_ns": trip.t_ns}
-                self.abort(f"{said}, floor {trip.floor.below:.1%}", how="floor", by=trip.floor.slo, more=more)
+                self.abort(trip.sentence, how="floor", by=trip.floor.slo, more=more)
             now_s = self.now_s()
             for name, end_s in [lease for lease in self._ends.items() if lease[1] <= now_s]:
                 self._emit("lease.ended", name, {}, end_s)

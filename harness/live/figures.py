@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.clock import NS_PER_MS, NS_PER_S
-from harness.live.floors import Floor, FloorWatch, Trip
+from harness.live.floors import Floor, FloorWatch, Trip, is_bad
 from harness.run.recorder import Rows
 from harness.system.model import Objective
 
@@ -82,10 +82,10 @@ class Figures:
         for budget in self._budgets:
             if budget.objective.of == name:
                 budget.samples += 1
-                budget.bad += _bad(budget.objective, latency_ns, good=good)
+                budget.bad += is_bad(budget.objective, latency_ns, good=good)
         for floor in self._floors:
             if floor.objective.of == name:
-                floor.add(end_ns, bad=_bad(floor.objective, latency_ns, good=good))
+                floor.add(end_ns, bad=is_bad(floor.objective, latency_ns, good=good))
 
     def snapshot(self, now_ns: int, t0_ns: int) -> dict[str, Any]:
         """Figures for people: rates a second, shares 0 to 1, latency in ms, over the last 5 s."""
@@ -128,12 +128,6 @@ def _forget(recent: deque[tuple[int, int, bool]], now_ns: int) -> None:
     """What ended longer ago than people look back."""
     while recent and recent[0][0] < now_ns - round(SPAN_S * NS_PER_S):
         recent.popleft()
-
-
-def _bad(objective: Objective, latency_ns: int, *, good: bool) -> bool:
-    if objective.indicator == "availability" or objective.limit_s is None:
-        return not good
-    return not good or latency_ns > objective.limit_s * NS_PER_S
 
 
 def _at(latencies: Sequence[int], share: float) -> float | None:

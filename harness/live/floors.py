@@ -66,6 +66,18 @@ class Trip:
     samples: int
     t_ns: int
 
+    @property
+    def sentence(self) -> str:
+        floor = self.floor
+        return f"{floor.slo} at {self.share:.1%} of {self.samples} in {floor.over_s:g} s, floor {floor.below:.1%}"
+
+
+def is_bad(objective: Objective, latency_ns: int, *, good: bool) -> bool:
+    """Whether a request counts against an objective: failed, or later than its limit."""
+    if objective.indicator == "availability" or objective.limit_s is None:
+        return not good
+    return not good or latency_ns > objective.limit_s * NS_PER_S
+
 
 class FloorWatch:
     """Watches one floor over rows as they come."""
