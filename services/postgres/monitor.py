@@ -51,12 +51,26 @@ class Monitor:
         self._where, self._now_ns = where, now_ns
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
         self._state: dict[str, Any] = {**DOWN, "at_ns": now_ns()}
-        self.hurried = False  # while somebody waits for a change
+        self._lock = threading.Lock()
+        self._waiting = 0  # how many wait for a change
+        self._hurry = threading.Event()
         self._timeline: int | None = None
         self._thread = threading.Thread(target=self._work, name="monitor", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def hurry(self) -> None:
+        """Look at once, and a hundred times a second until `relax` was called as often."""
+        with self._lock:
+            self._waiting += 1
+            self._hurry.set()
+
+    def relax(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+            if not self._waiting:
+                self._hurry.clear()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -72,7 +86,10 @@ class Monitor:
                 self._close()
                 found = dict(DOWN)
             self._state = {**found, "at_ns": asked_ns}
-            time.sleep(HURRIED_S if self.hurried else PERIOD_S)
+            if self._hurry.is_set():
+                time.sleep(HURRIED_S)
+            else:
+                self._hurry.wait(PERIOD_S)
 
     def _look(self) -> dict[str, Any]:
         if self._connection is None:

@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -34,6 +34,7 @@ from services.postgres.settings import NodeSettings, read_node
 FIRST_LIMIT_S = 60.0
 ROLE_LIMIT_S = 1.0
 PROMOTE_LIMIT_S = 4.0
+SYNCHRONOUS_LIMIT_S = 1.0
 PACE_S = 0.01
 STRAYED_S = 3.0  # a replica that cannot stream for so long, though its primary is there, is copied anew
 
@@ -218,9 +219,7 @@ class Node:
         if self.monitor.state["role"] != "primary":
             self.leader = self.settings.node
             self.server.promote()
-        self.monitor.hurried = True
-        promoted = wait_until(lambda: self.monitor.state["writable"], limit_s=PROMOTE_LIMIT_S)
-        self.monitor.hurried = False
+        promoted = self._comes_to(lambda state: bool(state["writable"]), PROMOTE_LIMIT_S)
         if not promoted:
             return 504, {"error": f"not promoted within {PROMOTE_LIMIT_S:g} s: {self.monitor.state}"}
         return 200, {"took_s": round(time.monotonic() - started_s, 3), "timeline": self.monitor.state["timeline"]}
@@ -245,10 +244,18 @@ class Node:
         self.server.stop(2.0)
         return 200, {"position": position}
 
+    def _comes_to(self, found: Callable[[Mapping[str, Any]], bool], limit_s: float) -> bool:
+        """Look hurriedly until the state is as wanted; False when it is not within limit_s."""
+        self.monitor.hurry()
+        try:
+            return wait_until(lambda: found(self.monitor.state), limit_s=limit_s)
+        finally:
+            self.monitor.relax()
+
     def _synchronous(self, body: Mapping[str, Any]) -> Answer:
         names = str(body.get("names") or "")
         self.server.wait_for_replicas(names)
-        done = wait_until(lambda: self.monitor.state["synchronous"] == names, limit_s=1.0)
+        done = self._comes_to(lambda state: bool(state["synchronous"] == names), SYNCHRONOUS_LIMIT_S)
         return (200 if done else 504), {"synchronous": self.monitor.state["synchronous"]}
 
 

@@ -1,8 +1,9 @@
 """
 The one address writers know: a TCP relay to whichever node is the primary now.
 
-It is told by the supervisor and decides nothing. A change of target cuts every connection, the ones to a frozen server
-too, so nobody hangs on it and nobody writes to it when it thaws. A new connection waits for a target, for a while.
+It is told by the supervisor and decides nothing. A change of target cuts every connection to another node, the ones to
+a frozen server too, so nobody hangs on it and nobody writes to it when it thaws. A new connection waits for a target,
+for a while, and is not cut by the change it waits for.
 
     GET /ready     200 once a target is set and accepts      PUT /target    {"node": "pg1" or null, "cut": true}
 """
@@ -34,7 +35,7 @@ class Switch:
         self.settings = settings
         self.target: str | None = None
         self._loop = asyncio.get_running_loop()
-        self._sessions: set[asyncio.Task[None]] = set()
+        self._sessions: dict[asyncio.Task[None], str | None] = {}  # to which node; None: it waits for one
 
     async def run(self, ending: asyncio.Event) -> None:
         try:
@@ -43,7 +44,8 @@ class Switch:
             raise StartError(f"cannot listen on {self.settings.host}:{self.settings.port}: {error}") from error
         async with server:
             await ending.wait()
-        self._cut()
+            self.target = None
+            self._cut()
 
     def routes(self) -> dict[tuple[str, str], Any]:
         return {("GET", "/ready"): self._ready, ("PUT", "/target"): self._set, ("GET", "/target"): self._get}
@@ -74,38 +76,47 @@ class Switch:
         return self._cut() if changed and cut else 0
 
     def _cut(self) -> int:
-        for session in self._sessions:
+        """End every session with a node that is not the target; the number of those."""
+        ended = [session for session, node in self._sessions.items() if node not in (None, self.target)]
+        for session in ended:
             session.cancel()
-        return len(self._sessions)
+        return len(ended)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = asyncio.current_task()
         assert session is not None
-        self._sessions.add(session)
+        self._sessions[session] = None
         upstream: asyncio.StreamWriter | None = None
         try:
-            found = await self._connect()
+            found = await self._connect(session)
             if found is not None:
                 back, upstream = found
                 await _first_end(_pump(reader, upstream), _pump(back, writer))
         except (OSError, asyncio.CancelledError):
             pass  # cut on purpose, or broken on one side: the other side is closed below
         finally:
-            self._sessions.discard(session)
+            del self._sessions[session]
             for one in (writer, upstream):
                 if one is not None:
                     one.transport.abort()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def _connect(self, session: asyncio.Task[None]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """To the target as it is by then; None when there was none to reach in time."""
         ends_s = self._loop.time() + self.settings.hold_s
         while self._loop.time() < ends_s:
-            if self.target is not None:
+            node = self.target
+            if node is not None:
                 try:
                     async with asyncio.timeout(_CONNECT_LIMIT_S):
-                        return await asyncio.open_connection(*self.settings.nodes[self.target], limit=_CHUNK)
+                        found = await asyncio.open_connection(*self.settings.nodes[node], limit=_CHUNK)
                 except OSError:
                     pass
+                else:
+                    if node == self.target:
+                        self._sessions[session] = node
+                        return found
+                    found[1].transport.abort()  # it changed in the meantime
+                    continue
             await asyncio.sleep(_TRY_AGAIN_S)
         return None
 
