@@ -42,6 +42,7 @@ _PARAMETERS = {
     "log_min_messages": "warning",
     "log_line_prefix": "%m [%p] ",
 }
+_ERROR_WORDS = ("error:", "ERROR:", "FATAL:", "PANIC:")
 _HBA = "host all all all trust\nhost replication all all trust\n"
 
 
@@ -211,14 +212,21 @@ class Server:
             child.wait()
             raise StartError(f"{program} took longer than {MADE_LIMIT_S:g} s") from None
         if child.returncode != 0:
-            lines = said.decode(errors="replace").strip().splitlines()[-5:]
-            raise StartError(f"{program} for {self.data} ended with exit code {child.returncode}: {' / '.join(lines)}")
+            gist = _gist(said.decode(errors="replace"))
+            raise StartError(f"{program} for {self.data} ended with exit code {child.returncode}: {gist}")
 
     def _popen(self, argv: list[str], **more: Any) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(argv, cwd="/", stdin=subprocess.DEVNULL, **self._owner.popen(), **more)
         except OSError as error:
             raise StartError(f"cannot run {argv[0]} as {self._owner.name}: {error.strerror}") from error
+
+
+def _gist(said: str) -> str:
+    """The first lines that name an error, for what follows is its consequence; the last lines when none does."""
+    lines = said.strip().splitlines()
+    errors = [line for line in lines if any(word in line for word in _ERROR_WORDS)]
+    return " / ".join(errors[:2] or lines[-5:])
 
 
 def _conninfo(source: Address, name: str) -> str:

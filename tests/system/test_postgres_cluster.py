@@ -134,6 +134,7 @@ def test_killing_everything_leaves_no_process_and_no_shared_memory(tmp_path):
         ({"POSTGRES_BIN": "/nowhere"}, 2, "/nowhere lacks postgres"),
         ({"POSTGRES_ACCOUNT": "root"}, 2, "PostgreSQL does not run as root"),
         ({"DATA": "/proc/nothing/here"}, 4, "cannot make the data folder /proc/nothing/here"),
+        ({"NODES": "pg0=127.9.9.1:5432,pg1=127.9.9.3:5432"}, 2, "NODES names 2 nodes, and SUPERVISOR nobody who leads"),
     ],
 )
 def test_a_node_that_cannot_start_says_why_in_one_line(tmp_path, changed, code, said):
@@ -151,6 +152,48 @@ def test_a_node_that_cannot_start_says_why_in_one_line(tmp_path, changed, code, 
 
     assert ended.returncode == code, ended.stderr
     assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def node_on(host, data):
+    """A node that leads itself, until it ends."""
+    values = {"NODE": "pg0", "NODES": f"pg0={host}:5432", "HOST": host, "DATA": str(data)}
+    return subprocess.run(
+        [sys.executable, "-m", "services.postgres.node"], cwd=ROOT, env={**os.environ, **values},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_data_folder_of_another_version_is_refused_and_left_alone(tmp_path):
+    """Wrong input: another folder is what would be right, or the programs of that version."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("9.6\n", encoding="ascii")
+
+    ended = node_on("127.9.9.4", data)
+
+    assert ended.returncode == 2, ended.stderr
+    assert f"DATA {data} was made by PostgreSQL 9.6" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
+
+
+def test_a_disk_without_room_for_a_database_is_told_as_such(tmp_path):
+    """On a real small disk; the machine cannot, which is 4, and initdb's own words say why."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("a disk of four megabytes needs the right to mount one")
+    try:
+        ended = node_on("127.9.9.5", disk / "data")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+    assert ended.returncode == 4, ended.stderr
+    assert "No space left on device" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
