@@ -20,7 +20,7 @@ EXAMPLES = (
 
 
 def arguments(parser: Parser) -> None:
-    up.arguments(parser)
+    up.living_arguments(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the compiled drill here as well")
 
 

@@ -34,6 +34,12 @@ EXAMPLES = (
 
 
 def arguments(parser: Parser) -> None:
+    living_arguments(parser)
+    parser.add_argument("--detach", action="store_true", help="come back once it is up, and leave it running")
+
+
+def living_arguments(parser: Parser) -> None:
+    """What `harness drill record` takes as well: it keeps a system up too."""
     from harness.run.options import BACKENDS
 
     parser.add_argument(
@@ -49,7 +55,6 @@ def arguments(parser: Parser) -> None:
         help="heal everything when an objective falls below a floor; may be repeated",
     )  # fmt: skip
     parser.add_argument("--for", dest="longest", metavar="SPAN", default="8h", help="end after (default: %(default)s)")
-    parser.add_argument("--detach", action="store_true", help="come back once it is up, and leave it running")
     parser.add_argument("--no-page", dest="page", action="store_false", help="no page for a screen on the wall")
     parser.add_argument(
         "--reports",
