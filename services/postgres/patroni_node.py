@@ -40,7 +40,15 @@ WHEELS_16 = "pginstall"
 
 
 def configuration(
-    *, node: str, host: str, postgres_port: int, etcd: Address, data: Path, folder: Path, synchronous: bool
+    *,
+    node: str,
+    host: str,
+    postgres_port: int,
+    etcd: Address,
+    data: Path,
+    folder: Path,
+    synchronous: bool,
+    failsafe: bool,
 ) -> dict[str, Any]:
     """Patroni's own, as measured: a leader that is gone is replaced after some five seconds."""
     parameters = {
@@ -58,6 +66,7 @@ def configuration(
             "dcs": {
                 "ttl": 5, "loop_wait": 1, "retry_timeout": 3, "maximum_lag_on_failover": 1048576,
                 "primary_start_timeout": 0, "synchronous_mode": synchronous,
+                "failsafe_mode": failsafe,
                 "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": parameters},
             },
             "initdb": [{"encoding": "UTF8"}, "no-locale", "data-checksums", {"auth": "trust"}],
@@ -188,6 +197,7 @@ def main() -> None:
     etcd = environment.read("ETCD", None, address)
     data = environment.read("DATA", None, Path)
     synchronous = environment.read("SYNCHRONOUS", "off", switch)
+    failsafe = environment.read("FAILSAFE", "off", switch)
     database = environment.read("DATABASE", "shop", name)
     environment.check()
     found = binaries.find({"POSTGRES_BIN": str(_sixteen()), **os.environ})
@@ -199,7 +209,7 @@ def main() -> None:
     file = data.parent / f"{node}-patroni" / "patroni.json"  # YAML, and JSON is YAML
     told = configuration(
         node=node, host=host, postgres_port=postgres_port, etcd=etcd, data=file.parent / "data", folder=folder,
-        synchronous=synchronous,
+        synchronous=synchronous, failsafe=failsafe,
     )  # fmt: skip
     file.write_text(json.dumps(told, indent=2), encoding="utf-8")
     file.chmod(0o644)
