@@ -8,7 +8,7 @@ server has ended without being told to. So a former primary that comes back neve
     GET  /ready         200 once it accepts, and a replica streams
     POST /promote       become the primary          POST /follow       follow {"primary": "pg1"}
     POST /fence         end the server at once      POST /demote       end it in good order
-    POST /synchronous   commits wait for {"names": "ANY 1 (pg1, pg2)"}
+    POST /synchronous   commits wait for {"names": "ANY 1 (pg1, pg2)"}      POST /disk   {"full": true}, its own disk
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import psycopg
 
 from services.postgres import account, binaries, processes
+from services.postgres.disk import Disk, mount
 from services.postgres.http_json import Answer, NoAnswer, ask
 from services.postgres.http_json import Server as HttpServer
 from services.postgres.monitor import Monitor
@@ -47,6 +48,7 @@ class Node:
         host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104  compared, not bound
         self._local = (host, settings.postgres_port)
         self.monitor = Monitor(self._local)
+        self.disk = Disk(settings.data.parent, settings.reserve_bytes)
         self.phase = "waiting"
         self.leader: str | None = None
         self._machine = processes.machine()
@@ -194,13 +196,16 @@ class Node:
             ("POST", "/fence"): self._fence,
             ("POST", "/demote"): self._demote,
             ("POST", "/synchronous"): self._synchronous,
+            ("POST", "/disk"): self._fill,
         }
 
     def _replication(self, _: Mapping[str, Any]) -> Answer:
-        process = self.server.process
+        process, state, full = self.server.process, self.monitor.state, self.disk.full
         return 200, {
             "node": self.settings.node,
-            **self.monitor.state,
+            **state,
+            "writable": state["writable"] and not full,
+            "disk_full": full,
             "asked_ns": time.monotonic_ns(),
             "phase": self.phase,
             "leader": self.leader,
@@ -233,6 +238,14 @@ class Node:
         self.leader = leader
         self.server.follow(self.settings.nodes[leader])
         return 200, {"following": leader}
+
+    def _fill(self, body: Mapping[str, Any]) -> Answer:
+        if self.settings.disk_bytes is None:
+            return 409, {"error": f"{self.settings.node} has no disk of its own; set DISK, 128MB for one"}
+        if not body.get("full"):
+            self.disk.free()
+            return 200, {"free": self.disk.free_bytes}
+        return 200, {"written": self.disk.fill()}
 
     def _fence(self, _: Mapping[str, Any]) -> Answer:
         return 200, {"ended": self.server.kill()}
@@ -268,6 +281,8 @@ def main() -> None:
     found = binaries.find(os.environ)
     owner = account.choose(os.environ)
     processes.adopt_orphans()
+    if settings.disk_bytes is not None:
+        mount(settings.data.parent, settings.disk_bytes)
     account.give(settings.data, owner)
     folder = account.within_reach(found.folder, owner, settings.data.parent)
     server = Server(settings, binaries.Binaries(folder=folder, major=found.major), owner)

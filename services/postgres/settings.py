@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ Address = tuple[str, int]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
+_SIZE = re.compile(r"([1-9]\d*)(MB|GB)")
 _SWITCH = {"on": True, "true": True, "off": False, "false": False}
 CHOICES = ("best", "worst")
 
@@ -60,6 +61,8 @@ class NodeSettings:
     database: str
     owner: str
     parameters: dict[str, str]
+    disk_bytes: int | None  # the size of a disk of its own below `data`'s parent; None: the machine's
+    reserve_bytes: int  # a primary with less room than this is not writable any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +110,14 @@ def read_node(values: Mapping[str, str]) -> NodeSettings:
         database=environment.read("DATABASE", "shop", name),
         owner=environment.read("OWNER", "shop", name),
         parameters=environment.read("PARAMETERS", "none", parameters),
+        disk_bytes=environment.read("DISK", "none", lambda text: None if text == "none" else size(text)),
+        reserve_bytes=environment.read("RESERVE", "1MB", lambda text: 0 if text == "none" else size(text)),
     )
     environment.check()
     if settings.node not in settings.nodes:
         raise ConfigurationError(f"NODE is {settings.node!r}, which NODES does not name: {', '.join(settings.nodes)}")
+    if settings.disk_bytes is not None:  # its own folder holds the disk, so that more than the data can be on it
+        settings = replace(settings, data=settings.data / "cluster")
     if settings.supervisor is None and len(settings.nodes) > 1:
         raise ConfigurationError(f"NODES names {len(settings.nodes)} nodes, and SUPERVISOR nobody who leads them")
     return settings
@@ -189,6 +196,14 @@ def span_s(text: str) -> float:
     if found is None or float(found[1]) <= 0:
         raise ValueError("it must be a time above zero such as 100ms or 2s")
     return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def size(text: str) -> int:
+    """`64MB`, `1GB`, in bytes. Raises ValueError."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError("it must be a size above zero such as 64MB")
+    return int(found[1]) << (20 if found[2] == "MB" else 30)
 
 
 def switch(text: str) -> bool:

@@ -226,7 +226,8 @@ class Supervisor:
         found: dict[str, int] = {}
         with ThreadPoolExecutor(max_workers=max(1, len(others))) as pool:
             for node, state in zip(others, pool.map(self._state, others), strict=True):
-                if state and state.get("role") == "replica" and state.get("position") is not None:
+                full = bool(state and state.get("disk_full"))
+                if state and state.get("role") == "replica" and state.get("position") is not None and not full:
                     found[node] = int(state["position"])
         return found
 

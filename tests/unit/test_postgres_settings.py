@@ -30,6 +30,7 @@ SUPERVISOR = {"NODES": "pg0=pg0:8008,pg1=pg1:8008", "PRIMARY": "pg0"}
         ({"PORT": "http"}, "PORT is 'http'"),
         ({"DATA": ""}, "DATA is not set"),
         ({"PARAMETERS": "fsync"}, "'fsync' is not parameter=value"),
+        ({"DISK": "64"}, "DISK is '64': it must be a size above zero such as 64MB"),
         ({"DATABASE": "shop; drop"}, "DATABASE is 'shop; drop'"),
     ],
 )
