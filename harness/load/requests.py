@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from urllib.parse import quote
 from harness.errors import InputError
 from harness.system.model import Profile, RequestTemplate
 
+EARLIER = 20  # how many texts of a unique name are remembered
 _NAME = re.compile(r"\{([A-Za-z_][\w-]*)\}")
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _NOT_IN_A_TARGET = re.compile(r"[^\x21-\x7e]")
@@ -61,6 +63,7 @@ class _Draws:
         self._seed = seed
         self._random = random.Random(f"{seed}/data")
         self._unique = 0
+        self._given: dict[str, deque[str]] = {}  # the last texts of each unique name
 
     def draw(self, name: str) -> Any:
         """The next value of `name`: an integer, one of the choices as it was written, or a text never given before."""
@@ -71,10 +74,15 @@ class _Draws:
             return self._random.choice(of)
         if kind == "unique":
             self._unique += 1
-            return f"{of}-{self._seed}-{self._unique}"
+            text = f"{of}-{self._seed}-{self._unique}"
+            self._given.setdefault(name, deque(maxlen=EARLIER)).append(text)
+            return text
+        if kind == "earlier":
+            given = self._given.get(of)
+            return self._random.choice(given) if given else f"none-of-{of}-yet"
         raise InputError(
             f"profile {self._profile.name!r}: data {name!r} is of the unknown kind {kind!r}",
-            hint="write one of integer: [low, high], choice: [...], unique: prefix",
+            hint="write one of integer: [low, high], choice: [...], unique: prefix, earlier: name",
         )
 
 

@@ -331,6 +331,9 @@ class Consistency(Promise):
     duplicated: int = Field(0, description="present more than once", ge=0)
     phantom: int = Field(0, description="present, but never asked for", ge=0)
     in_doubt_at_most: int | None = Field(None, description="present, although the client got an error", ge=0)
+    stale_reads_at_most: int | None = Field(
+        None, description="reads that did not see a write acknowledged before they were sent", ge=0
+    )
 
 
 class Failover(Promise):

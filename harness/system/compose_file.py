@@ -9,7 +9,7 @@ passed over; those that only concern containers are passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,17 +25,16 @@ from harness.system.links import read_links
 from harness.system.mistakes import Finding, findings, stands_secret
 from harness.system.model import (
     DATA_VARIABLE,
-    FailoverObjective,
     Group,
     HealthCheck,
     Ledger,
-    Objective,
     Profile,
     RequestTemplate,
     Service,
     StatePlace,
     System,
 )
+from harness.system.objectives import failovers_of, objectives_of
 from harness.system.text import read_text
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -92,13 +91,14 @@ class _Reader:
         if words.entry is None and len(self._published) == 1:
             words = words.model_copy(update={"entry": self._published[0]})  # where people enter, load does
         profiles = {name: self._profile(name, words) for name in words.profiles}
-        objectives = tuple(_objectives(words))
+        objectives = tuple(objectives_of(words.slos))
         ledgers = tuple(
             Ledger(
                 name=name,
                 service=ledger.service,
                 path=ledger.path,
                 asked_by=ledger.asked_by,
+                read_by=ledger.read_by,
                 key=ledger.key,
                 acknowledged=ledger.acknowledged,
                 also=ledger.also,
@@ -119,7 +119,7 @@ class _Reader:
             profiles=profiles,
             objectives=objectives,
             ledgers=ledgers,
-            failovers=tuple(_failovers(words)),
+            failovers=tuple(failovers_of(words.slos)),
             groups={name: Group(services=group.services, data=group.data) for name, group in words.groups.items()},
         )
 
@@ -298,29 +298,3 @@ def _stays_text(where: Where) -> bool:
 def _with_port(service: Service, port: int | None) -> Service:
     """The same service, reached by the port its callers name when it declares none."""
     return replace(service, port=port) if service.port is None and port is not None else service
-
-
-def _failovers(words: SystemWords) -> Iterator[FailoverObjective]:
-    for written in words.slos:
-        if written.indicator.failover is not None:
-            yield FailoverObjective(
-                name=written.name,
-                ledger=written.indicator.failover,
-                rto_s=written.objective.rto,
-                rpo_s=written.objective.rpo,
-                rpo_writes=written.objective.rpo_writes,
-            )
-
-
-def _objectives(words: SystemWords) -> Iterator[Objective]:
-    for written in words.slos:
-        latency = written.indicator.latency
-        if written.indicator.failover is not None or written.objective.target is None:
-            continue
-        yield Objective(
-            name=written.name,
-            indicator="availability" if latency is None else "latency",
-            of=latency or written.indicator.availability or "",
-            target=written.objective.target,
-            limit_s=written.objective.value,
-        )

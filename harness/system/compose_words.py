@@ -15,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from harness import units
 from harness.secrets import MASK, is_secret_name
-from harness.words import PositiveSeconds, Seconds, Share, Words
+from harness.system.objectives import ObjectiveWords
+from harness.words import PositiveSeconds, Words
 
 PATH = r"^/[\x21-\x7e]*$"
 TEMPLATE_NAME = re.compile(r"\{([A-Za-z_][\w-]*)\}")
@@ -199,11 +200,12 @@ class DataWords(Words):
     integer: tuple[int, int] | None = Field(None, description="a whole number between two: [1, 100]")
     choice: tuple[Any, ...] | None = Field(None, min_length=1, description="one of these")
     unique: str | None = Field(None, description="a text never given before, with this prefix")
+    earlier: str | None = Field(None, description="one of the last twenty texts given for this unique name")
 
     @model_validator(mode="after")
     def _one_source(self) -> DataWords:
         if len(self.model_fields_set) != 1:
-            raise ValueError("say one of integer: [1, 100], choice: [a, b], unique: prefix")
+            raise ValueError("say one of integer: [1, 100], choice: [a, b], unique: prefix, earlier: name")
         if self.integer and self.integer[0] > self.integer[1]:
             raise ValueError(f"integer is {list(self.integer)}, must be [smallest, largest]")
         return self
@@ -222,58 +224,6 @@ class ProfileWords(Words):
         return self
 
 
-class IndicatorWords(Words):
-    """What an objective measures: one of the three."""
-
-    availability: str | None = Field(None, description="share of good answers to this request")
-    latency: str | None = Field(None, description="share of answers to this request that came in time")
-
-    failover: str | None = Field(None, description="writes of this ledger when something fails: RTO and RPO")
-
-    @model_validator(mode="after")
-    def _one_indicator(self) -> IndicatorWords:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("say one of availability: POST /orders, latency: POST /orders, failover: orders")
-        return self
-
-
-class TargetWords(Words):
-    """OpenSLO's words for the bound."""
-
-    op: Literal["lte", "lt"] | None = Field(None, description="how a latency compares with value")
-    value: PositiveSeconds | None = Field(None, description="latency within which an answer is good: 500ms")
-    target: Share | None = Field(None, description="least share of good requests: 99%")
-    rto: PositiveSeconds | None = Field(None, description="failover: longest time without an acknowledged write: 3s")
-    rpo: Seconds | None = Field(None, description="failover: how far back the oldest lost write may lie: 500ms")
-    rpo_writes: int | None = Field(None, ge=0, description="failover: most acknowledged writes that may be lost")
-
-
-class ObjectiveWords(Words):
-    """One service level objective."""
-
-    name: str = Field(min_length=1, description="how promises and reports call it")
-    indicator: IndicatorWords = Field(description="what is measured")
-    objective: TargetWords = Field(description="the bound")
-
-    @model_validator(mode="after")
-    def _bounds_of_its_kind(self) -> ObjectiveWords:
-        shares = {"target", "op", "value"} & self.objective.model_fields_set
-        failovers = {"rto", "rpo", "rpo_writes"} & self.objective.model_fields_set
-        if self.indicator.failover is not None and (shares or not failovers):
-            raise ValueError("a failover objective is made of rto: 3s, rpo: 500ms, rpo_writes: 0, one of them at least")
-        if self.indicator.failover is None and (failovers or self.objective.target is None):
-            raise ValueError("an objective needs its target: 99%; rto and rpo belong to indicator: {failover: orders}")
-        return self
-
-    @model_validator(mode="after")
-    def _value_for_latency(self) -> ObjectiveWords:
-        if self.indicator.latency is not None and self.objective.value is None:
-            raise ValueError("a latency objective needs the time an answer may take: value: 500ms")
-        if self.indicator.latency is None and self.objective.value is not None:
-            raise ValueError("value belongs to a latency objective; availability has only a target")
-        return self
-
-
 class LedgerWords(Words):
     """Where effects can be read back."""
 
@@ -281,6 +231,9 @@ class LedgerWords(Words):
     also: tuple[str, ...] = Field((), description="further services that keep a part of it, read the same way")
     path: str = Field(pattern=PATH, description="path that answers with the entries")
     asked_by: str = Field(description="name of the request that asks for the effect")
+    read_by: str | None = Field(
+        None, description="name of the request that reads one effect by its key; 404: not there"
+    )
     key: str = Field("key", min_length=1, description="field of an entry that holds the business key")
     acknowledged: tuple[Annotated[int, Field(ge=100, le=599)], ...] = Field(
         (), description="statuses that promise the effect; absent: every good one"

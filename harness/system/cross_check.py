@@ -19,6 +19,7 @@ def cross_check(services: Mapping[str, Service], words: SystemWords) -> Iterator
     """Every name that does not exist, every name given twice."""
     for name, profile in words.profiles.items():
         yield from _profile(profile, (EXTENSION, "profiles", name), words.entry)
+        yield from _data(profile, (EXTENSION, "profiles", name))
     yield from _direct(services)
     yield from _groups(services, words)
     yield from _objectives(words)
@@ -52,6 +53,16 @@ def _profile(profile: ProfileWords, where: Where, entry: str | None) -> Iterator
                     message = f"{key} of {request.name} holds {{{name}}}, which data does not say how to draw"
                     hint = did_you_mean(name, list(profile.data)) or f"data: {{{name}: {{integer: [1, 100]}}}}"
                     yield Finding(where=(*place, key), message=message, hint=hint)
+
+
+def _data(profile: ProfileWords, where: Where) -> Iterator[Finding]:
+    for name, words in profile.data.items():
+        other = profile.data.get(words.earlier) if words.earlier is not None else None
+        if words.earlier is not None and (other is None or other.unique is None):
+            message = f"earlier is {words.earlier!r}, which is no unique name of this profile"
+            unique = [one for one, found in profile.data.items() if found.unique is not None]
+            hint = did_you_mean(words.earlier, unique) or "give that one unique: prefix"
+            yield Finding(where=(*where, "data", name, "earlier"), message=message, hint=hint)
 
 
 def _direct(services: Mapping[str, Service]) -> Iterator[Finding]:
@@ -109,6 +120,9 @@ def _ledgers(services: Mapping[str, Service], words: SystemWords) -> Iterator[Fi
                 message = f"also names {other!r}, which is no service"
                 hint = did_you_mean(other, list(services))
                 yield Finding(where=(*where, "also", number), message=message, hint=hint)
+        if ledger.read_by is not None and ledger.read_by not in keyed:
+            message = f"read_by is {ledger.read_by!r}, which no profile sends with a key"
+            yield Finding(where=(*where, "read_by"), message=message, hint=did_you_mean(ledger.read_by, sorted(keyed)))
         if ledger.asked_by not in requests:
             message = f"asked_by is {ledger.asked_by!r}, which no profile sends"
             yield Finding(where=(*where, "asked_by"), message=message, hint=did_you_mean(ledger.asked_by, requests))

@@ -89,7 +89,8 @@ class RequestTemplate:
 class Profile:
     """A weighted mix of requests, with the data they draw from.
 
-    data: name -> {"integer": [low, high]} | {"choice": [...]} | {"unique": "prefix"}; all draws come from the seed.
+    data: name -> {"integer": [low, high]} | {"choice": [...]} | {"unique": "prefix"} | {"earlier": name of a unique one};
+    all draws come from the seed.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Ledger:
     service: str
     path: str
     asked_by: str  # request name whose business keys the ledger must hold
+    read_by: str | None = None  # request name that reads one entry by its business key, and answers 404 without one
     key: str = "key"  # name of the field that holds the business key in an entry
     acknowledged: tuple[int, ...] = ()  # statuses that promise the effect; empty: every good one
     also: tuple[str, ...] = ()  # further services that keep a part of it

@@ -25,7 +25,7 @@ from services.shop.protections import order_defaults
 from services.shop.scope import current
 from services.shop.settings import Settings, read_order_settings, read_settings
 from services.shop.settlement import Settlement
-from services.shop.storage import storage
+from services.shop.storage import reading, storage
 from services.shop.styles import payment_command
 
 _LONGEST_KEY = 200
@@ -43,6 +43,7 @@ class OrderService:
     def routes(self) -> list[Route]:
         return [
             Route("/orders", self.place, methods=["POST"]),
+            Route("/orders", self.look_up),
             Route("/orders/{order}", self.show),
             Route("/users/{user}", self.user),
             Route("/products/{product}", self.product),
@@ -58,6 +59,13 @@ class OrderService:
         order = await self.orders.find(request.path_params["order"])
         if order is None:
             raise Refused(404, f"there is no order {request.path_params['order']!r}")
+        return JSONResponse({**order, "deferred": bool(order["deferred"])})
+
+    async def look_up(self, request: Request) -> Response:
+        key = request.query_params.get("key", "")
+        order = await self.orders.with_key(key)
+        if order is None:
+            raise Refused(404, f"there is no order of the key {key!r}")
         return JSONResponse({**order, "deferred": bool(order["deferred"])})
 
     async def user(self, request: Request) -> Response:
@@ -92,6 +100,10 @@ def _whole(body: dict[str, Any], name: str, most: int) -> int:
     return value
 
 
+async def _nothing() -> None:
+    """There is nothing to open: what is read was made by who writes."""
+
+
 def _degradable(body: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse({**body, "degraded": list(current().fallbacks)}, status)
 
@@ -106,7 +118,8 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
     looking = Looking(flags)
     copies = SharedCopies(own.cache_urls, fresh_s=own.product_cache_s) if own.cache_urls else None
     neighbours = Neighbours(own, client, registry, flags, command=command, copies=copies)
-    orders = Orders(storage(settings), idempotency=settings.idempotency)
+    reads = reading(settings)
+    orders = Orders(storage(settings), idempotency=settings.idempotency, reads=reads)
     settlement = Settlement(neighbours, orders, interval_s=own.settle_interval_s, batch=own.settle_batch)
     checkout = Checkout(neighbours, orders, settlement, lookup_s=own.lookup_s)
     app = application(
@@ -117,6 +130,7 @@ def build(values: Mapping[str, str]) -> tuple[Settings, ASGIApp]:
             (client.open, client.close),
             *([(copies.open, copies.close)] if copies is not None else []),
             (orders.open, orders.ledger.close),
+            *([(_nothing, reads.close)] if reads is not None else []),
             (settlement.start, settlement.stop),
             (looking.start, looking.stop),
         ],

@@ -56,10 +56,14 @@ class Wish:
 
 
 class Orders:
-    """Orders kept in one SQLite file, or elsewhere. Without idempotency a repeated key stores another order."""
+    """
+    Orders kept in one SQLite file, or elsewhere. Without idempotency a repeated key stores another order. `reads` is
+    where an order is looked up by its key, and may be a little behind.
+    """
 
-    def __init__(self, kept: Path | Storage, *, idempotency: bool) -> None:
+    def __init__(self, kept: Path | Storage, *, idempotency: bool, reads: Storage | None = None) -> None:
         self.ledger: Storage = Ledger(kept, _SCHEMA) if isinstance(kept, Path) else kept
+        self.reads = reads or self.ledger
         self.idempotency = idempotency
 
     async def open(self) -> None:
@@ -125,6 +129,10 @@ class Orders:
 
     async def find(self, order_id: str) -> Row | None:
         return await self.ledger.do(lambda c: one(c, f"{_ROW} WHERE id = ?", order_id))
+
+    async def with_key(self, key: str) -> Row | None:
+        """The order of a key, as far as where one reads knows it."""
+        return await self.reads.do(lambda c: one(c, f"{_ROW} WHERE key = ? LIMIT 1", key))
 
     async def as_json(self) -> bytes:
         """All orders, oldest first, as `{"entries": [...], "count": n}`."""

@@ -42,6 +42,7 @@ class Settings:
     ledger: Path | None
     idempotency: bool
     database_url: str | None = None  # PostgreSQL instead of the file of ledger
+    read_database_url: str | None = None  # where an order is looked up by its key: a replica, as it may be
     database_connections: int = 8
     database_wait_s: float = 1.0  # how long a request waits for the database
     exposed: str = "*"  # endpoints of the actuator that answer
@@ -110,6 +111,7 @@ def read_settings(service: str, values: Mapping[str, str], *, port: int, keeps_l
         "deadline_s": environment.read("SHOP_DEADLINE", "1350ms", _span_s),
         "ledger": environment.read("LEDGER", None, Path) if keeps_ledger and not database_url else None,
         "database_url": database_url if keeps_ledger else None,
+        "read_database_url": environment.read("READ_DATABASE_URL", "off", _or_off(_database_url)),
         "database_connections": environment.read("SHOP_DATABASE_CONNECTIONS", "8", _whole(1, 1000)),
         "database_wait_s": environment.read("SHOP_DATABASE_WAIT", "1s", _span_s),
         "exposed": environment.read("management.endpoints.web.exposure.include", "*", str),

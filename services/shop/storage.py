@@ -15,10 +15,19 @@ def storage(settings: Settings) -> Path | Storage:
     if settings.database_url is None:
         assert settings.ledger is not None
         return settings.ledger
+    return _postgres(settings, settings.database_url)
+
+
+def reading(settings: Settings) -> Storage | None:
+    """Where to look up what may be a little old; None: nowhere else than where it is written."""
+    return None if settings.read_database_url is None else _postgres(settings, settings.read_database_url)
+
+
+def _postgres(settings: Settings, url: str) -> Storage:
     from services.shop.postgres_ledger import PostgresLedger  # only who uses it needs the driver
 
     return PostgresLedger(
-        settings.database_url,
+        url,
         settings.service,
         connections=settings.database_connections,
         wait_s=settings.database_wait_s,

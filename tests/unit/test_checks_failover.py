@@ -185,6 +185,48 @@ def test_fifty_thousand_clean_writes_are_no_finding(tmp_path):
     assert result.measured == "0 lost, 0 duplicated, 0 phantom, 0 in doubt"
 
 
+@pytest.mark.parametrize(
+    ("promised", "status", "verdict", "said"),
+    [
+        ({"stale_reads_at_most": 0}, 200, Verdict.PASS, "0 of 60 reads of acknowledged writes were stale, 0 allowed"),
+        ({"stale_reads_at_most": 0}, 404, Verdict.FAIL, "30 of 60 reads of acknowledged writes were stale, 0 allowed"),
+        ({"stale_reads_at_most": 30}, 404, Verdict.PASS, "30 of 60 reads"),
+        ({}, 404, Verdict.PASS, "1 lost, 1 allowed"),
+    ],
+)
+def test_a_read_that_misses_an_acknowledged_write_is_stale(tmp_path, promised, status, verdict, said):
+    """Sent after the answer to the write; neither what was sent before it, nor what is lost, nor an error counts."""
+    run = run_of({"consistency": {"ledger": "orders", "lost": 1, **promised}}, lost=("order-10",))
+    run.facts["system"] = replace(cluster(), ledgers=(replace(LEDGER, read_by="GET /orders"),)).to_json()
+    for number in range(60):
+        answer = status if number % 2 else 200
+        run.request(number / 40 + 0.6, name="GET /orders", key=f"order-{number + 20}", status=answer)
+    for early in (
+        {"key": "order-590", "status": 404},
+        {"key": "order-10", "status": 404},
+        {"key": "never", "status": 404},
+    ):
+        run.request(2.0, name="GET /orders", **early)
+    run.request(2.0, name="GET /orders", key="order-11", error="status 503", status=503)
+
+    result = check_of(run, tmp_path)
+
+    assert result.verdict is verdict, result.reason
+    assert said in result.reason
+    assert result.measured.endswith(f"{0 if status == 200 else 30} of 60 reads stale")
+
+
+@pytest.mark.parametrize(("read_by", "said"), [(None, "read_by"), ("GET /orders", "reads needed")])
+def test_reads_that_nobody_made_are_not_called_fresh(tmp_path, read_by, said):
+    """Missing evidence is INCONCLUSIVE."""
+    run = run_of({"consistency": {"ledger": "orders", "stale_reads_at_most": 0}})
+    run.facts["system"] = replace(cluster(), ledgers=(replace(LEDGER, read_by=read_by),)).to_json()
+
+    result = check_of(run, tmp_path)
+
+    assert (result.verdict, said in result.reason) == (Verdict.INCONCLUSIVE, True), result.reason
+
+
 def test_a_write_whose_client_got_an_error_is_in_doubt_not_lost(tmp_path):
     """It may be there or not; it is counted apart, and only a promise about doubt is broken by it."""
     run = run_of({"consistency": {"ledger": "orders", "in_doubt_at_most": 0}})

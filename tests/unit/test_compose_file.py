@@ -213,6 +213,13 @@ def test_a_variable_that_cannot_be_filled_in_is_refused(text, said):
         ("to: user}", "to: usr}", 40, "to is 'usr'"),
         ("integer: [1, 100]", "integer: [100, 1]", 41, "must be [smallest, largest]"),
         ("unique: order", "uniqe: order", 41, "unknown key 'uniqe'"),
+        ("user: {integer: [1, 100]}", "user: {earlier: kye}", 41, "'kye', which is no unique name of this profile"),
+        (
+            "asked_by: POST /orders,",
+            "asked_by: POST /orders, read_by: GET user,",
+            46,
+            "which no profile sends with a key",
+        ),
         ("availability: POST /orders", "availability: POST /order", 43, "which no profile sends"),
         ("value: 500ms, ", "", 44, "needs the time an answer may take"),
         ("value: 500ms", "value: 500", 44, "500 is not a duration"),

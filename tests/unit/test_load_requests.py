@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from harness.errors import InputError
-from harness.load.requests import requests_of
+from harness.load.requests import EARLIER, requests_of
 from harness.system.model import Profile, RequestTemplate
 
 DATA = {
@@ -59,6 +59,24 @@ def test_one_draw_serves_the_whole_request():
         }
 
         assert re.fullmatch(r"order-1-\d+", key)
+
+
+def test_an_earlier_value_is_one_that_was_given_a_little_before():
+    """Whoever looks something up asks for what was asked for before, the same again for the same seed."""
+    posts = RequestTemplate(name="POST /a", weight=1, to="a", method="POST", path="/a", key="{key}")
+    reads = RequestTemplate(name="GET /a", weight=1, to="a", method="GET", path="/a?key={before}", key="{before}")
+    data = {"key": {"unique": "order"}, "before": {"earlier": "key"}}
+    profile = Profile(name="look-up", requests=(posts, reads), data=data)
+
+    sent = list(itertools.islice(requests_of(profile, 5), 400))
+
+    given: list[str] = []
+    for request in sent:
+        if request.method == "POST":
+            given.append(request.key)
+        else:
+            assert request.key in given[-EARLIER:] if given else request.key == "none-of-key-yet"
+    assert sent == list(itertools.islice(requests_of(profile, 5), 400))
 
 
 def test_unique_values_are_never_given_twice():

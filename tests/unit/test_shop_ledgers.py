@@ -72,6 +72,23 @@ def test_a_key_names_one_charge_only(tmp_path):
     assert [entry["amount_cents"] for entry in asyncio.run(scenario())] == [5]
 
 
+def test_an_order_is_looked_up_by_its_key_where_one_reads(tmp_path):
+    """Where it is written unless told otherwise; elsewhere it may not be known yet."""
+
+    async def scenario():
+        elsewhere = Orders(tmp_path / "elsewhere.sqlite", idempotency=True)
+        async with (
+            opened(elsewhere),
+            opened(Orders(tmp_path / "o.sqlite", idempotency=True)) as orders,
+            opened(Orders(tmp_path / "p.sqlite", idempotency=True, reads=elsewhere.ledger)) as behind,
+        ):
+            placed = [(await book.place(WISH, 600))[0]["id"] for book in (orders, behind)]
+            found = await orders.with_key(WISH.key)
+            return placed[0] == found["id"], await orders.with_key("never"), await behind.with_key(WISH.key)
+
+    assert asyncio.run(scenario()) == (True, None, None)
+
+
 def test_a_charge_cut_off_by_a_crash_is_owed_after_the_restart(tmp_path):
     """An order that was being charged when its process died is found again, to be settled."""
 
