@@ -60,7 +60,7 @@ def hang_on_lifeline() -> None:
         return
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(sys.stdin.fileno(), 4096):  # a buffer held at the end would keep Python from ending in order
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(LIFELINE_GRACE_S)

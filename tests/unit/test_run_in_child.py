@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from harness.errors import EXIT_BUG, EXIT_WRONG_INPUT
+from harness.run.interruption import LIFELINE_VARIABLE
 from harness.run.options import RunOptions
 from harness.suite import child
 from harness.suite.child import ChildError, run_in_child
@@ -37,3 +42,13 @@ def test_a_runner_that_says_nothing_is_told_with_what_it_complained_of(
         run_in_child(tmp_path / "a.yaml", RunOptions(), tmp_path)
 
     assert caught.value.exit_code == EXIT_BUG
+
+
+def test_a_runner_that_hangs_on_a_lifeline_ends_as_it_wants_to() -> None:
+    """While somebody still holds the other end: it used to be ended by SIGABRT, after all its work was done."""
+    code = "import sys; from harness.run.interruption import hang_on_lifeline; hang_on_lifeline(); sys.exit(3)"
+    environment = {**os.environ, LIFELINE_VARIABLE: "1"}
+    runner = subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment)
+    with runner:
+        said = runner.stderr.read() if runner.stderr else None
+        assert (3, b"") == (runner.wait(30), said)
