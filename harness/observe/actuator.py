@@ -20,6 +20,7 @@ from harness.observe.base import Add, Periodic
 from harness.observe.http_json import JsonClient, NoAnswer
 
 PERIOD_S = 0.2
+UNCHANGED_S = 1.0  # a breaker whose every figure is what it was is asked for its transitions no more often
 _TIME = re.compile(r"(?P<date>[^.\[Z+]+)(?:\.(?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d\d:\d\d)?")
 
 
@@ -48,12 +49,15 @@ class ActuatorObserver:
         self._sources = sources
         self._seen: dict[tuple[str, str], set[str]] = {}
         self._last_state: dict[str, str] = {}
+        self._asked: dict[str, tuple[int, Any]] = {}  # breaker -> when, and its figures then
+        self._stopping = False
         self._periodic = Periodic(f"actuator {service}", PERIOD_S, self._look, clock)
 
     def start(self) -> None:
         self._periodic.start()
 
     def stop(self) -> None:
+        self._stopping = True  # the last look leaves nothing out
         self._periodic.stop()
         self._client.close()
 
@@ -65,7 +69,9 @@ class ActuatorObserver:
         try:
             breakers = self._client.get(f"{self._path}/circuitbreakers")["circuitBreakers"]
             for name in breakers:
-                self._events("circuitbreaker", name, "STATE_TRANSITION")
+                if self._due(name, breakers[name]):
+                    self._events("circuitbreaker", name, "STATE_TRANSITION")
+                    self._asked[name] = (self._clock.now_ns(), breakers[name])
             if "bulkhead" in self._sources:
                 for name in self._client.get(f"{self._path}/bulkheads")["bulkheads"]:
                     self._events("bulkhead", name, "CALL_REJECTED")
@@ -80,6 +86,16 @@ class ActuatorObserver:
                 "failure_rates": self._rates(breakers),
             },
         )
+
+    def _due(self, breaker: str, figures: Any) -> bool:
+        """
+        Whether to ask for a breaker's transitions: its figures moved, or it was long ago. A transition that came back to
+        the very same figures is still in the ring by then, with the service's own stamp; half of all questions are saved.
+        """
+        if self._stopping or breaker not in self._asked:
+            return True
+        asked_ns, before = self._asked[breaker]
+        return bool(figures != before) or self._clock.now_ns() - asked_ns >= UNCHANGED_S * NS_PER_S
 
     def _states(self, breakers: Any) -> dict[str, str]:
         return {name: str(b.get("state")) for name, b in breakers.items()} if isinstance(breakers, Mapping) else {}

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness.clock import FakeClock
+from harness.clock import NS_PER_S, FakeClock
 from harness.observe.actuator import ActuatorObserver, creation_time_ns
 
 
@@ -36,12 +36,14 @@ class Service:
 
     def __init__(self) -> None:
         self.answers: dict[str, object] = {}
+        self.asked: list[str] = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                outer.asked.append(self.path.rpartition("/")[2])
                 found = outer.answers.get(self.path)
                 body = json.dumps(found).encode()
                 self.send_response(404 if found is None else 200)
@@ -83,18 +85,19 @@ def service():
     started.thread.join(5)
 
 
-def looked_at(service: Service, *looks: tuple[str, ...]) -> tuple[list, list]:
-    rows, events = [], []
+def looked_at(service: Service, *looks: tuple[str, ...], apart_s: float = 0.2) -> tuple[list, list]:
+    rows, events, clock = [], [], FakeClock()
     observer = ActuatorObserver(
         "order",
         service.server.server_address[:2],
         "/actuator",
         add=lambda table, values: rows.append((table, values)),
         emit=lambda kind, subject, data: events.append((kind, subject, data)),
-        clock=FakeClock(),
+        clock=clock,
         wall_offset_ns=0,
     )
     for look in looks:
+        clock.t_ns += round(apart_s * NS_PER_S)
         if look:
             service.transitions(*look)
         observer._look()
@@ -123,3 +126,30 @@ def test_silence_is_evidence(service):
     rows, _ = looked_at(service, ())
 
     assert [("probes", 0)] == [(table, values[3]) for table, values in rows]
+
+
+@pytest.mark.parametrize(
+    ("looks", "apart_s", "expected"),
+    [
+        ([("CLOSED_TO_OPEN",)] * 4, 0.2, 1),
+        (
+            [("CLOSED_TO_OPEN",), ("CLOSED_TO_OPEN", "OPEN_TO_HALF_OPEN"), ("CLOSED_TO_OPEN", "OPEN_TO_HALF_OPEN")],
+            0.2,
+            2,
+        ),
+        ([("CLOSED_TO_OPEN",)] * 4, 1.0, 4),
+    ],
+)
+def test_a_breaker_that_stands_still_is_asked_for_its_transitions_once_a_second(service, looks, apart_s, expected):
+    """One whose figures moved is asked at once, so that nothing is pushed out of the ring unseen."""
+    looked_at(service, *looks, apart_s=apart_s)
+
+    assert expected == service.asked.count("STATE_TRANSITION")
+
+
+def test_a_round_trip_between_two_looks_is_found_although_the_figures_are_the_same(service):
+    """A breaker that opened and closed again while nobody looked has it in its ring."""
+    there, back = "CLOSED_TO_OPEN", ("OPEN_TO_HALF_OPEN", "HALF_OPEN_TO_CLOSED")
+    rows, _ = looked_at(service, (*back,), *[(*back, there, *back)] * 5)
+
+    assert 5 == sum(table == "app_events" for table, _ in rows)
