@@ -27,6 +27,7 @@ from harness.system.document import Document, Where, read_document
 from harness.system.mistakes import Finding, findings
 from harness.system.model import System
 from harness.system.text import read_raw, read_text
+from harness.units import duration_s
 
 _EXPECTATION: TypeAdapter[Any] = TypeAdapter(AnyExpectation)
 
@@ -86,15 +87,52 @@ def parse_scenario(
 
 def peek(path: Path) -> tuple[str, tuple[str, ...]]:
     """A scenario's name and tags, for choosing among files; what cannot be read has the file's name and no tags."""
-    try:
-        document, _ = read_document(read_text(path), path)
-    except InputError:
-        return path.stem, ()
-    name, tags = document.data.get("name"), document.data.get("tags")
+    data = _data(path)
+    name, tags = data.get("name"), data.get("tags")
     return (
         name if isinstance(name, str) else path.stem,
         tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a run will ask of the machine, as far as its file says so at a glance."""
+
+    alone: bool
+    timeline_s: float
+
+
+def claim_of(path: Path) -> Claim:
+    """For who runs beside whom, and who first; what cannot be read claims nothing, and is over at once."""
+    data = _data(path)
+    written = data.get("timeline")
+    steps = [step for step in written if isinstance(step, dict)] if isinstance(written, list) else []
+    end_s = cursor_s = 0.0
+    for step in steps:
+        length_s = sum(_seconds(step.get(key)) for key in ("steady", "recovery", "wait", "for"))
+        start_s = _seconds(step["at"]) if "at" in step else cursor_s
+        if "at" not in step:
+            cursor_s += length_s
+        end_s = max(end_s, start_s + length_s)
+    return Claim(alone=data.get("alone") is True, timeline_s=end_s)
+
+
+def _seconds(written: Any) -> float:
+    try:
+        return 0.0 if written is None else duration_s(written)
+    except ValueError:
+        return 0.0
+
+
+def _data(path: Path) -> dict[str, Any]:
+    """What a file says, unchecked; nothing when it cannot be read."""
+    try:
+        document, _ = read_document(read_text(path), path)
+    except InputError:
+        return {}
+    found: dict[str, Any] = document.data
+    return found
 
 
 def _load(

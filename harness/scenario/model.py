@@ -174,6 +174,9 @@ class Scenario(Words):
     with_: dict[str, dict[str, str | int | float | bool]] = Field(
         default_factory=dict, alias="with", description="service -> environment values set for this scenario"
     )
+    alone: bool = Field(
+        False, description="needs the machine to itself: neither -j N nor pytest -n runs another beside it"
+    )
     load: Load
     timeline: tuple[Step, ...] = Field(min_length=1, description="what happens, in order")
     expect: tuple[AnyExpectation, ...] = Field(min_length=1, description="the promises")

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, InputError, disk_error
 from harness.progress import View
@@ -17,6 +18,10 @@ from harness.run.options import RunOptions
 from harness.suite.result import Result, SuiteResult
 from harness.system.text import LARGEST_BYTES
 from harness.verdict import RunVerdict
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.scenario.file import LoadedScenario
 
 __all__ = ["Result", "SuiteResult", "find", "judge_and_report", "looks_like_scenario", "matches", "run", "run_one"]
 
@@ -131,7 +136,6 @@ def run(
 def run_one(path: Path, options: RunOptions, view: View) -> Result:
     """Run, judge and report one scenario; once more when only a busy machine kept it from a verdict."""
     attempt = _Attempt(path, options, view)
-    started = time.monotonic()
     problem: HarnessError | None = None
     try:
         attempt.make()
@@ -147,7 +151,7 @@ def run_one(path: Path, options: RunOptions, view: View) -> Result:
         run_dir=attempt.run_dir,
         verdict=None if problem else attempt.verdict,
         error=problem,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - attempt.begun_s,
         tries=attempt.tries,
     )
 
@@ -161,29 +165,41 @@ class _Attempt:
         self.run_dir: Path | None = None
         self.verdict: RunVerdict | None = None
         self.tries = 0
+        self.begun_s = time.monotonic()
 
     def make(self) -> None:
         """Raises HarnessError, OSError."""
         from harness.plan import make_plan
-        from harness.run.conductor import run_plan
         from harness.run.quiet import wait_until_quiet
+        from harness.run.room import room
         from harness.scenario.file import load_scenario
 
         loaded = load_scenario(self._path, _overrides(self._options))
         self.name = loaded.scenario.name
         plan = make_plan(loaded.scenario, loaded.system)
         while True:
-            self.tries += 1
-            self.run_dir = run_plan(
-                plan, self._options, view=self._view, scenario_text=loaded.text,
-                facts={"scenario_file": str(self._path)},
-            )  # fmt: skip
-            self.verdict = judge_and_report(self.run_dir, self._options.reports)
-            enough = self.verdict.as_declared or not self.verdict.worth_another_try
+            again = self.tries > 0
+            with room(self._view.say, alone=loaded.scenario.alone or again):
+                if again:
+                    wait_until_quiet(self._view.say)
+                else:
+                    self.begun_s = time.monotonic()  # waiting for a place is no part of a run
+                verdict = self._run_and_judge(loaded, plan)
+            enough = verdict.as_declared or not verdict.worth_another_try
             if enough or self.tries > self._options.retry_busy:
                 return
-            self._view.say(f"{self.name}: {self.verdict.reason}; trying once more")
-            wait_until_quiet(self._view.say)
+            self._view.say(f"{self.name}: {verdict.reason}; trying once more")
+
+    def _run_and_judge(self, loaded: LoadedScenario, plan: Plan) -> RunVerdict:
+        from harness.run.conductor import run_plan
+
+        self.tries += 1
+        self.run_dir = run_plan(
+            plan, self._options, view=self._view, scenario_text=loaded.text,
+            facts={"scenario_file": str(self._path)},
+        )  # fmt: skip
+        self.verdict = judge_and_report(self.run_dir, self._options.reports)
+        return self.verdict
 
 
 def _overrides(options: RunOptions) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """
 Scenarios side by side: each in a runner process of its own, with a system, a journal and a watchdog of its own.
 
-A busy machine is nobody's fault but the suite's here, so a run that only the machine kept from a verdict is tried
-again by itself at the end. Every child ends with its standard input: a killed suite leaves nothing running.
+The longest start first, so that none is left to run by itself at the end; those that need the machine to themselves
+come last, one by one. Every child ends with its standard input: a killed suite leaves nothing running.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ from harness.errors import EXIT_BUG, HarnessError, Mistake
 from harness.progress import View
 from harness.run.interruption import LIFELINE_VARIABLE
 from harness.run.options import RunOptions
+from harness.scenario.file import Claim, claim_of
 from harness.suite.result import Result
 
 STAGGER_S = 4.0  # two systems that start at once take the processors from each other
 END_LIMIT_S = 30.0
+
+Numbered = tuple[int, Path]
 
 
 class _ToldError(HarnessError):
@@ -38,24 +41,38 @@ class _ToldError(HarnessError):
         self.mistakes = mistakes
 
 
+def rounds(paths: Sequence[Path], claims: Sequence[Claim]) -> tuple[list[Numbered], list[Numbered]]:
+    """Who runs beside others and who by itself, each with its place in paths; the longest first, else as they came."""
+    order = sorted(range(len(paths)), key=lambda number: -claims[number].timeline_s)
+    together = [(number, paths[number]) for number in order if not claims[number].alone]
+    return together, [(number, paths[number]) for number in order if claims[number].alone]
+
+
 def run_side_by_side(
     paths: Sequence[Path], options: RunOptions, view: View, done: Callable[[Result], None]
 ) -> list[Result]:
     """Run scenarios options.jobs at a time; results in the order of paths. Ctrl-C ends every child in order."""
+    together, alone = rounds(paths, [claim_of(path) for path in paths])
     crew = _Crew(options, view, len(paths))
-    with ThreadPoolExecutor(max_workers=options.jobs) as pool:
-        futures = {pool.submit(crew.run, path): number for number, path in enumerate(paths)}
-        results: dict[int, Result] = {}
+    results: dict[int, Result] = {}
+    for some, side_by_side in ((together, options.jobs), (alone, 1)):
+        for number, result in _each(crew, some, side_by_side):
+            results[number] = result
+            done(result)
+    return [results[number] for number in sorted(results)]
+
+
+def _each(crew: _Crew, some: Sequence[Numbered], side_by_side: int) -> Iterator[tuple[int, Result]]:
+    with ThreadPoolExecutor(max_workers=side_by_side) as pool:
+        futures = {pool.submit(crew.run, path): number for number, path in some}
         try:
             for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                done(future.result())
+                yield futures[future], future.result()
         except BaseException:
             for future in futures:
                 future.cancel()
             crew.end()
             raise
-    return [results[number] for number in sorted(results)]
 
 
 class _Crew:
