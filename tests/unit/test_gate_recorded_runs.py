@@ -60,6 +60,24 @@ def test_the_same_version_twice_passes_the_gate(tmp_path: Path) -> None:
     assert gated(tmp_path, pairs) == 0
 
 
+def test_too_few_pairs_are_inconclusive_whatever_they_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three real pairs, the new side half as slow again: a change that three pairs can show of nobody."""
+    longer = BENCHMARK.slower(1.5)
+    pairs = [(old.row, longer(new.row, random.Random(1))) for old, new in PAIRS[:3]]
+
+    assert gated(tmp_path, pairs) == 3
+    assert "INCONCLUSIVE" in capsys.readouterr().out
+
+
+def test_a_real_run_that_kept_its_promises_passes_the_gate(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sample report's; without the scenario that is required it fails."""
+    sample = str(ROOT / "reports" / "sample")
+
+    assert main(["gate", "--require", "payment-slow", sample]) == 0
+    assert main(["gate", "--require", "payment-slow", "--require", "another", sample]) == 1
+    assert "another" in capsys.readouterr().out
+
+
 def test_no_recorded_pair_of_the_same_version_is_called_different_by_itself() -> None:
     """One run each says nothing of noise."""
     assert all(one_against_one(old.row, new.row).verdict is Verdict.INCONCLUSIVE for old, new in PAIRS)
