@@ -148,7 +148,7 @@
     figure.style.setProperty("--end", Math.max(latency || 0, 1));
     const caption = make("figcaption");
     caption.append(make("b", "", word(name)), ` at ${second.toFixed(3)} s: `);
-    caption.append(make("span", good ? "good" : "bad", `${word(said)}${good ? "" : ", failed"}`), ` after ${duration(latency)}`);
+    caption.append(make("span", !good ? "bad" : latency === null ? "" : "good", `${word(said)}${good ? "" : ", failed"}`), ` after ${duration(latency)}`);
     if (word(fallback)) caption.append(", made of ", make("b", "", word(fallback)));
     caption.append(" ", make("code", "", trace || "no trace id"));
     const rows = make("ol");
