@@ -146,7 +146,7 @@ class Drill(Words):
     """One drill file."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="lower case, digits and hyphens")
-    system: str = Field(description="path of the Compose file, relative to this file")
+    system: str = Field(pattern=r"\S", description="path of the Compose file, relative to this file")
     tags: tuple[str, ...] = Field((), description="for people")
     goal: str = Field("", description="why this drill is held, in a sentence")
     hypotheses: tuple[str, ...] = Field((), description="what is believed to happen")

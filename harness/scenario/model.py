@@ -168,7 +168,7 @@ class Scenario(Words):
     """One scenario file."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,79}$", description="lower case, digits and hyphens")
-    system: str = Field(description="path of the Compose file, relative to this file")
+    system: str = Field(pattern=r"\S", description="path of the Compose file, relative to this file")
     tags: tuple[str, ...] = Field((), description="for -k and for reports; `quick` is run by make demo")
     seed: int = Field(1, ge=0, description="draws of arrivals, data and shares all come from it")
     with_: dict[str, dict[str, str | int | float | bool]] = Field(

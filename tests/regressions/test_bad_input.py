@@ -11,6 +11,7 @@ import pytest
 from unit.journals import LATENCY, LEDGER, Run, scenario, shop
 
 from harness.cli.doctor import folder
+from harness.drill.file import load_drill
 from harness.errors import InputError
 from harness.journal import FILE_NAME
 from harness.journal.reader import JournalReader
@@ -33,6 +34,21 @@ def refused(text):
     with pytest.raises(InputError) as caught:
         read_document(text, "one.yaml")
     return caught.value.mistakes
+
+
+@pytest.mark.parametrize("system", ["''", "' '"])
+@pytest.mark.parametrize("read", [load_scenario, load_drill])
+def test_a_system_that_names_nothing_is_a_mistake_with_its_line(tmp_path, read, system):
+    """An empty path was refused with exit code 2 and not a word."""
+    (tmp_path / "one.yaml").write_text(
+        f"name: x\nsystem: {system}\nload: {{profile: checkout, arrivals: 30/s}}\n"
+        "timeline: [{steady: 4s}]\nexpect: [{availability: {at_least: 95%}}]\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / "one.yaml")
+
+    assert 2 in [mistake.line for mistake in caught.value.mistakes]
+    assert "one.yaml:2: system is" in str(caught.value)
 
 
 # -- YAML
