@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -67,6 +69,11 @@ def wanted(cases: int, only: str | None) -> Iterator[tuple[str, int]]:
     return iter([(kind, number) for _, kind, number in sorted(order)])
 
 
+def until(end_s: float, cases: Iterator[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """The cases that are begun before an instant of the monotonic clock; their mixture is that of all."""
+    return takewhile(lambda _: time.monotonic() < end_s, cases)
+
+
 def warm_up() -> None:
     """Import what commands import, before there are workers, so that each need not."""
     machine_files.sound_verdict()
@@ -109,13 +116,17 @@ def replay(path: Path) -> int:
 
 
 def run(
-    cases: int, seed: int, *, jobs: int, save: Path, only: str | None = None, really_every: int = REALLY_EVERY
-) -> list[guard.Outcome]:
-    """Play them all; failures are said and saved as they come."""
+    cases: int, seed: int, *, jobs: int, save: Path, only: str | None = None, really_every: int = REALLY_EVERY,
+    limit_s: float = math.inf,
+) -> list[guard.Outcome]:  # fmt: skip
+    """Play them all, or those that can be begun within limit_s; failures are said and saved as they come."""
     warm_up()
     outcomes = []
     for outcome in guard.play_all(
-        wanted(cases, only), lambda kind, number: make(seed, kind, number), jobs=jobs, really_every=really_every
+        until(time.monotonic() + limit_s, wanted(cases, only)),
+        lambda kind, number: make(seed, kind, number),
+        jobs=jobs,
+        really_every=really_every,
     ):
         outcomes.append(outcome)
         if outcome.wrong:
@@ -131,6 +142,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no case after so long; the figures tell how many"
+    )
     parser.add_argument("--only", choices=(*KINDS, LOAD_CHILD))
     parser.add_argument(
         "--save", type=Path, default=Path("reports/fuzz"), help="where failed cases go (default: %(default)s)"
@@ -141,7 +155,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.replay:
         return replay(options.replay)
     start = time.monotonic()
-    outcomes = run(options.cases, options.seed, jobs=options.jobs, save=options.save, only=options.only)
+    outcomes = run(
+        options.cases,
+        options.seed,
+        jobs=options.jobs,
+        save=options.save,
+        only=options.only,
+        limit_s=60 * options.minutes,
+    )
     failed = sum(bool(outcome.wrong) for outcome in outcomes)
     told = {
         "cases": len(outcomes), "seed": options.seed, "failed": failed, "seconds": round(time.monotonic() - start, 1),
