@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.postgres.passage import let_through, may_pass
 from services.postgres.problems import ConfigurationError, StartError
 
 VARIABLE = "POSTGRES_ACCOUNT"
@@ -66,11 +67,10 @@ def give(folder: Path, account: Account) -> None:
 
 
 def let_pass(folder: Path, account: Account) -> None:
-    """Let the account pass through a folder and those above it: pass, not list and not read."""
+    """Let the account, and nobody else, pass through a folder and those above it: pass, not list and not read."""
     for place in (folder, *folder.parents):
-        mode = place.stat()
-        if not _passes(mode, account) and mode.st_uid == 0:
-            place.chmod(stat.S_IMODE(mode.st_mode) | _PASS)
+        if not may_pass(place, account.uid, account.gid) and place.stat().st_uid == 0:
+            let_through(place, account.uid)
 
 
 def _passes(found: os.stat_result, account: Account) -> bool:
