@@ -39,17 +39,20 @@ def judge_steady_state(record: Record) -> Receipt | None:
     numbers: dict[str, Any] = {"requests": count, "seconds": round(max(0.0, end_s - trimmed_s), 3)}
     if trimmed_s > start_s:
         numbers["warm_up_trimmed_s"] = round(trimmed_s - start_s, 3)
+    crowded = strangers_busy(record, start_ns, end_ns)
     if count < LEAST_REQUESTS or end_s - trimmed_s < LEAST_SECONDS:
         return _receipt(
             "TOO SHORT",
             f"steady phase too short: {count} requests in {max(0.0, end_s - trimmed_s):.1f} s before the first fault,"
             f" {LEAST_REQUESTS} in {LEAST_SECONDS:.0f} s needed",
             numbers,
+            crowded=crowded,
         )
     first_ns = record.t0_ns + round(trimmed_s * NS_PER_S)
     if unwell := _broken_objective(record, first_ns, end_ns):
-        return _receipt("NOT HEALTHY", f"the system was not healthy before the fault: {unwell}", numbers)
-    crowded = strangers_busy(record, start_ns, end_ns)
+        return _receipt(
+            "NOT HEALTHY", f"the system was not healthy before the fault: {unwell}", numbers, crowded=crowded
+        )
     if moving := _moving(kept, trimmed_s, end_s, numbers):
         return _receipt("MOVING", moving, numbers, crowded=crowded)
     if piling := _backlog(record, first_ns, end_ns):

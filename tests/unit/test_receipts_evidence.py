@@ -265,13 +265,13 @@ def test_a_load_that_was_not_as_meant_is_invalid(tmp_path, late_ms, ended, machi
     assert found.machine_to_blame is machine
 
 
-def machine(run, *, stolen_share=0.0, missing_s=0.0):
-    """What the observer of the machine wrote down in the middle of a run, on two quiet cores."""
+def machine(run, *, second=5.0, other_cores=0.1, stolen_share=0.0, missing_s=0.0):
+    """What the observer of the machine wrote down at a second of a run, on two cores."""
     data = {
-        "cores": 2, "busy_cores": 0.6, "services_cores": 0.3, "harness_cores": 0.2, "other_cores": 0.1,
+        "cores": 2, "busy_cores": 0.6, "services_cores": 0.3, "harness_cores": 0.2, "other_cores": other_cores,
         "stolen_share": stolen_share, "missing_s": missing_s,
     }  # fmt: skip
-    run.add("probes", at(5), "machine", "machine", 1, json.dumps(data))
+    run.add("probes", at(second), "machine", "machine", 1, json.dumps(data))
     return run
 
 
@@ -339,6 +339,19 @@ def test_a_steady_phase_of_a_moment_is_too_short(tmp_path):
     run = Run(scenario(fault=LATENCY), shop([AVAILABLE])).load(2.6, 15).slow_fault()
 
     assert receipt(run, tmp_path, "steady_state").status == "TOO SHORT"
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("begins_s", [0, 2.6], ids=["sick", "too short"])
+def test_a_bad_beginning_on_a_crowded_machine_is_worth_another_try(tmp_path, begins_s, crowded):
+    """No verdict either way; whether the machine may have been the reason says who else used its processors."""
+    sick = {"error": "status 500", "status": 500}
+    run = Run(scenario(fault=LATENCY), shop([AVAILABLE]))
+    run.load(begins_s, 3, spoil=lambda n: sick if n % 5 == 0 else {}).load(3, 15).slow_fault()
+    verdict = judge(machine(run, second=2.8, other_cores=1.6 if crowded else 0.1).write(tmp_path))
+
+    assert verdict.verdict is Verdict.INCONCLUSIVE
+    assert verdict.worth_another_try is crowded
 
 
 BREAKER = {"breaker": {"on": LINK, "stays": "closed"}}
