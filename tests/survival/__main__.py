@@ -8,6 +8,7 @@ bystander lived and every run after a kill passed.
 from __future__ import annotations
 
 import argparse
+import math
 import secrets
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -47,60 +49,80 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep the folders of all runs here, instead of nowhere")
     parser.add_argument("--turns", type=Path, help="hold a lock on this file, to take turns with others who measure")
     parser.add_argument("--side-by-side", type=int, default=1, metavar="N", help="so many kills at a time")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no kill after so long; the figures tell how many"
+    )
     options = parser.parse_args()
     drawn = draw(options.kills, options.seed)
     chosen = [k for k in drawn if options.only in {None, k.number} and options.victim in {None, k.victim}]
     began_s = time.monotonic()
     rows: list[Row] = []
+    interrupted = False
     try:
         with terminated_like_interrupted(), _folder(options.keep) as folder, bystanders() as others:
-            _all(chosen, rows, folder, others, options.turns, options.side_by_side)
+            end_s = began_s + 60 * options.minutes
+            _all(chosen, rows, folder, others, Pace(options.turns, options.side_by_side, end_s))
     except KeyboardInterrupt:
+        interrupted = True
         print(f"interrupted after {len(rows)} of {len(chosen)} kills", flush=True)
     rows.sort(key=lambda row: row.number)
     found = figures(rows, seed=options.seed, seconds=time.monotonic() - began_s)
-    _write(rows, found, options.reports, whole=len(rows) == len(drawn) >= WHOLE)
+    _write(rows, found, options.reports, whole=len(chosen) == len(drawn) and len(rows) >= WHOLE and not interrupted)
     print(f"\n{table(rows)}\n\n{summary(found)}")
-    if len(rows) < len(chosen):
+    if interrupted:
         return EXIT_INTERRUPTED
     return int(found["survived"] != found["kills"] or not found["next_runs_passed"])
 
 
-def _all(
-    kills: list[Kill], rows: list[Row], folder: Path, others: Bystanders, turns: Path | None, side_by_side: int
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The lock to take turns by, how many kills at a time, and the instant after which none is begun (monotonic)."""
+
+    turns: Path | None
+    side_by_side: int
+    end_s: float
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.end_s
+
+
+def _all(kills: list[Kill], rows: list[Row], folder: Path, others: Bystanders, pace: Pace) -> None:
     """Do them, some at a time, with a run by itself after every tenth. What came of each is added to rows."""
     places: SimpleQueue[Place] = SimpleQueue()
-    for number in range(side_by_side):
+    for number in range(pace.side_by_side):
         places.put(Place(folder=folder / str(number), mark=secrets.token_hex(8)))
 
     def do(kill: Kill) -> None:
         place = places.get()
         try:
-            row = play(kill, place, start_up_s * (1 + BESIDE * (side_by_side - 1)))
+            row = play(kill, place, start_up_s * (1 + BESIDE * (pace.side_by_side - 1)))
         finally:
             places.put(place)
         row.problems += others.harmed()
         rows.append(row)
         print(line(row), flush=True)
 
-    with Turns(turns, TURN_S) as mine, ThreadPoolExecutor(side_by_side) as pool:
+    with Turns(pace.turns, TURN_S) as mine, ThreadPoolExecutor(pace.side_by_side) as pool:
         last = Place(folder=folder / "after", mark=secrets.token_hex(8))
         start_up_s = _start_up_s(last)
         print(f"{len(kills)} kills; a run's load begins {start_up_s:.1f} s after its start", flush=True)
         pending, since = list(kills), 0
-        while pending:
+        while True:
             batch, pending = pending[:NEXT_RUN_EVERY], pending[NEXT_RUN_EVERY:]
             mine.next()
             before = len(rows)
-            list(pool.map(lambda kill: None if mine.over else do(kill), batch))
+            list(pool.map(lambda kill: None if mine.over or pace.over else do(kill), batch))
             numbers = {row.number for row in rows}
             pending = [kill for kill in batch if kill.number not in numbers] + pending
             since += len(rows) - before
-            if since >= NEXT_RUN_EVERY or not pending:
+            ended = pace.over or not pending
+            if since and (since >= NEXT_RUN_EVERY or ended):
                 since = 0
                 run_after(last, rows[-1])
                 print(f"the run after kill {rows[-1].number}: {rows[-1].next_run}", flush=True)
+            if ended:
+                return
 
 
 def _start_up_s(place: Place) -> float:
