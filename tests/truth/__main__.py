@@ -8,8 +8,10 @@ Ends with 0 when every clean run passed and every mutant got its verdict by its 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.turns import Turns
@@ -31,9 +33,11 @@ def main() -> int:
     parser.add_argument("--turns", type=Path, help="hold a lock on this file, to take turns with others who measure")
     parser.add_argument("--clean", type=int, metavar="N", help="instead: N runs of each clean scenario, A against A")
     parser.add_argument("--side-by-side", type=int, default=1, metavar="N", help="with --clean: so many at a time")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="with --clean: begin no run after so long")
     options = parser.parse_args()
     if options.clean is not None:
-        return clean_runs(options.clean, options.side_by_side, options.reports)
+        end_s = time.monotonic() + 60 * options.minutes
+        return clean_runs(options.clean, options.side_by_side, end_s, options.reports)
     rows: list[Row] = []
 
     def tell(row: Row) -> None:
@@ -59,7 +63,7 @@ def main() -> int:
     return int(not all(row.as_expected for row in rows) or figures(rows)["passed"] > 0)
 
 
-def clean_runs(runs: int, jobs: int, reports: Path) -> int:
+def clean_runs(runs: int, jobs: int, end_s: float, reports: Path) -> int:
     """Do them, write reports/truth-clean.md and .json; the exit code says what they came to."""
 
     def tell(one: clean.Clean) -> None:
@@ -67,7 +71,7 @@ def clean_runs(runs: int, jobs: int, reports: Path) -> int:
         print(f"{mark} {one.scenario:8} {one.number:3} {one.verdict:12} tries {one.tries} {one.reason}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="harness-clean-") as name:
-        found = clean.run_clean(runs, Path(name), jobs, tell)
+        found = clean.run_clean(runs, Path(name), jobs, end_s, tell)
     compared = clean.compare(found)
     reports.mkdir(parents=True, exist_ok=True)
     stem = "truth-clean" if runs >= WHOLE else "truth-clean-part"

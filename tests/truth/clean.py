@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -59,19 +60,26 @@ class Compared:
     sentence: str
 
 
-def run_clean(runs: int, folder: Path, jobs: int, tell: Callable[[Clean], None]) -> list[Clean]:
-    """So many runs of each scenario, in turns, some at a time; in the order in which they were begun."""
+def run_clean(runs: int, folder: Path, jobs: int, end_s: float, tell: Callable[[Clean], None]) -> list[Clean]:
+    """
+    So many runs of each scenario, in turns, some at a time; in the order in which they were begun. None is begun after
+    end_s (monotonic).
+    """
     wanted = [(scenario, number) for number in range(1, runs + 1) for scenario in SCENARIOS]
     found = []
     with ThreadPoolExecutor(jobs) as pool:
-        pending = [pool.submit(_one, scenario, number, folder / f"{scenario}-{number}") for scenario, number in wanted]
+        pending = [pool.submit(_one, scenario, number, folder, end_s) for scenario, number in wanted]
         for done in as_completed(pending):
-            found.append(done.result())
-            tell(found[-1])
+            if (one := done.result()) is not None:
+                found.append(one)
+                tell(one)
     return sorted(found, key=lambda one: (one.number, SCENARIOS.index(one.scenario)))
 
 
-def _one(scenario: str, number: int, folder: Path) -> Clean:
+def _one(scenario: str, number: int, above: Path, end_s: float) -> Clean | None:
+    if time.monotonic() >= end_s:
+        return None
+    folder = above / f"{scenario}-{number}"
     run = record(scenario, folder)
     verdict = judge(run)
     tries = sum(path.is_dir() and not path.is_symlink() for path in run.parent.iterdir())
