@@ -14,6 +14,10 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything else can keep hold of the plain socket, time and ssl
 
+from harness.load import web  # noqa: E402
+
+web.leave_out()
+
 import resource  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -26,7 +30,6 @@ import locust  # noqa: E402
 import locust.clients  # noqa: E402
 import locust.contrib.fasthttp  # noqa: E402
 import locust.event  # noqa: E402
-import locust.main  # noqa: E402
 from locust.env import Environment  # noqa: E402
 from locust.exception import StopUser  # noqa: E402
 
@@ -126,6 +129,9 @@ def _parked(user: type[Any], count: int, events: Any) -> Any:
 
 def run_file(home: Housekeeping) -> None:
     """Closed model by a person's own file: Locust's own main, with our listener beside it."""
+    web.bring_back()
+    import locust.main
+
     config = home.config
     person_file.switch_off_hidden_retry()
     locust.FastHttpUser.connection_timeout = locust.FastHttpUser.network_timeout = config.timeout_s

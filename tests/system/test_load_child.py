@@ -338,6 +338,17 @@ def test_the_runner_side_never_loads_locust():
     assert said.stdout.strip() == "set()"
 
 
+def test_a_load_that_shows_no_page_does_not_load_what_pages_are_made_of():
+    """Locust's page brings Flask, a third of what the child costs to start; a person's own file gets it back."""
+    code = (
+        "import sys, harness.load.child as c; before = 'flask' in sys.modules; c.web.bring_back();"
+        "import locust.env, locust.web; print(before, locust.env.WebUI is locust.web.WebUI, 'flask' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.split() == ["False", "True", "True"]
+
+
 def test_the_self_test_convicts_a_client_that_tries_again():
     """Locust's fast client as it comes repeats what was reset, and the self-test says so; switched off, it passes."""
     code = (
