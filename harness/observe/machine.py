@@ -18,6 +18,7 @@ from harness.observe.base import Add, Periodic
 from harness.observe.metronome import TICK_S, Metronome
 
 PERIOD_S = 0.5
+FAMILY_S = 2.0  # finding the runner's children is a look at every process there is
 
 
 class Seen(Protocol):
@@ -71,6 +72,8 @@ class MachineObserver:
         self._clock = clock
         self._cpu_s: dict[str, float] = {}
         self._last_ns = 0
+        self._known: list[psutil.Process] = []
+        self._found_ns = 0
         self._share_stolen = StolenShare(psutil.cpu_times)
         self._metronome = Metronome(clock)
         self._ticking = Periodic("metronome", TICK_S, self._metronome.tick, clock)
@@ -111,7 +114,7 @@ class MachineObserver:
     def _harness(self, span_s: float, services: set[int]) -> float:
         """Cores that the runner and its other children used since the last look: gate, Toxiproxy, load, watchdog."""
         seconds = self._since("proxies", self._proxies_cpu_s())
-        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        for process in self._family():
             if process.pid in services:
                 continue
             try:
@@ -120,6 +123,14 @@ class MachineObserver:
                 continue
             seconds += self._since(f"pid {process.pid}", times.user + times.system)
         return max(0.0, seconds) / span_s if span_s > 0 else 0.0
+
+    def _family(self) -> list[psutil.Process]:
+        """The runner and who is below it, looked for anew every FAMILY_S."""
+        now_ns = self._clock.now_ns()
+        if not self._known or now_ns - self._found_ns >= FAMILY_S * NS_PER_S:
+            self._found_ns = now_ns
+            self._known = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        return self._known
 
     def _service(self, name: str, seen: Seen, span_s: float) -> float:
         """Write down one service; returns the cores it used since the last look."""

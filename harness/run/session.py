@@ -122,11 +122,11 @@ class Session:
         self.recorder = Recorder(setting.run_dir, clock, self._hear)
         self._undo.callback(self._close_journal)
         self.recorder.start()
-        self._watchdog.check()
         self.leases = Leases(setting.run_id, setting.run_dir)
         self._undo.callback(self.leases.close)
         facts = run_facts(setting.run_id, setting.system, setting.seed, clock)
         self.recorder.put(facts)
+        self._watchdog.check()  # it has been starting meanwhile; nothing of the system starts before it watches
         self.recorder.emit("run.started", setting.run_id, {})
         self.rig = self._backend()
         self._undo.callback(self._take_down, self._watchdog.check)  # unwatched to the end is no finished run
