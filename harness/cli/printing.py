@@ -6,8 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, InputError
-from harness.secrets import text
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,17 +34,9 @@ def problem(error: HarnessError) -> str:
 
 def problem_document(error: HarnessError) -> dict[str, Any]:
     """The same for machines."""
-    found: dict[str, Any] = {
-        "message": text(str(error)),
-        "hint": error.hint and text(error.hint),
-        "exit_code": error.exit_code,
-    }
-    if isinstance(error, InputError) and error.mistakes:
-        found["mistakes"] = [
-            {"file": str(m.file), "line": m.line, "message": text(m.message), "hint": m.hint and text(m.hint)}
-            for m in error.mistakes
-        ]
-    return found
+    from harness.suite.told import problem_document as told
+
+    return told(error)
 
 
 def print_problem(error: HarnessError) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.parser import Parser
-from harness.cli.printing import console, print_json, problem, problem_document
+from harness.cli.printing import console, print_json, problem
 from harness.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def main(options: argparse.Namespace) -> int:
     code = gravest(one.exit_code for one in repeated) if repeated else result.exit_code
     code = exit_code(code, options.inconclusive)
     if options.json:
+        from harness.suite.told import document
+
         found: dict[str, Any] = {"format": 1, "exit_code": code, "scenarios": [document(one) for one in result.results]}
         print_json(found | ({"repeats": [_repeats_document(one) for one in repeated]} if repeated else {}))
     for one in repeated if not options.json else ():
@@ -170,7 +172,9 @@ def _repeats_document(one: Repeated) -> dict[str, Any]:
 
 def _jobs(text: str) -> int:
     if text == "auto":
-        return max(1, os.cpu_count() or 1)
+        from harness.suite.jobs import jobs_for
+
+        return jobs_for(os.cpu_count())
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of scenarios; write 2, or auto")
     return int(text)
@@ -181,22 +185,6 @@ def exit_code(code: int, inconclusive: str | None) -> int:
     if code != EXIT_INCONCLUSIVE or inconclusive is None:
         return code
     return EXIT_PASS if inconclusive == "pass" else EXIT_FAIL
-
-
-def document(result: Result) -> dict[str, Any]:
-    """One scenario's result for machines; `verdict` as in verdict.json."""
-    from harness.report import verdict_file
-
-    return {
-        "path": str(result.path),
-        "scenario": result.scenario,
-        "run_dir": None if result.run_dir is None else str(result.run_dir),
-        "seconds": round(result.seconds, 3),
-        "tries": result.tries,
-        "exit_code": result.exit_code,
-        "verdict": None if result.verdict is None else verdict_file.document(result.verdict),
-        "error": None if result.error is None else problem_document(result.error),
-    }
 
 
 def _show(finished: list[Result], options: argparse.Namespace) -> None:

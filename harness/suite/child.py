@@ -16,8 +16,10 @@ from pathlib import Path
 from harness.errors import EXIT_BUG, HarnessError
 from harness.run.interruption import LIFELINE_VARIABLE
 from harness.run.options import RunOptions
-from harness.suite.jobs import END_LIMIT_S, result_of
 from harness.suite.result import Result
+from harness.suite.told import result_of
+
+END_LIMIT_S = 30.0
 
 
 class ChildError(HarnessError):

@@ -1,8 +1,9 @@
 """
-Scenarios side by side: each in a runner process of its own, with a system, a journal and a watchdog of its own.
+Scenarios side by side: in runner processes that each do one after the other, each run with a system, a journal and a
+watchdog of its own.
 
 The longest start first, so that none is left to run by itself at the end; those that need the machine to themselves
-come last, one by one. Every child ends with its standard input: a killed suite leaves nothing running.
+come last, one by one. Every runner ends with its standard input: a killed suite leaves nothing running.
 """
 
 from __future__ import annotations
@@ -11,34 +12,34 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from harness.children import code_text
-from harness.errors import EXIT_BUG, HarnessError, Mistake
+from harness.errors import EXIT_BUG
 from harness.progress import View
-from harness.run.interruption import LIFELINE_VARIABLE
 from harness.run.options import RunOptions
 from harness.scenario.file import Claim, claim_of
+from harness.suite.child import END_LIMIT_S
 from harness.suite.result import Result
+from harness.suite.told import ToldError, result_of
+from harness.suite.worker import options_line, scenario_line
 
 STAGGER_S = 4.0  # two systems that start at once take the processors from each other
-END_LIMIT_S = 30.0
+COMMAND = (sys.executable, "-m", "harness.suite.worker")
+MOST_COMPLAINTS = 16_384  # bytes shown of what a runner complained of
 
 Numbered = tuple[int, Path]
 
 
-class _ToldError(HarnessError):
-    """A problem that a child told; its exit code is the child's."""
-
-    def __init__(self, message: str, *, hint: str | None, code: int, mistakes: tuple[Mistake, ...] = ()) -> None:
-        super().__init__(message, hint=hint)
-        self.exit_code = code  # type: ignore[misc]  # of this one problem
-        self.mistakes = mistakes
+def jobs_for(cores: int | None) -> int:
+    """How many scenarios side by side this machine carries without making them late: as many as it has cores."""
+    return max(1, cores or 1)
 
 
 def rounds(paths: Sequence[Path], claims: Sequence[Claim]) -> tuple[list[Numbered], list[Numbered]]:
@@ -51,18 +52,23 @@ def rounds(paths: Sequence[Path], claims: Sequence[Claim]) -> tuple[list[Numbere
 def run_side_by_side(
     paths: Sequence[Path], options: RunOptions, view: View, done: Callable[[Result], None]
 ) -> list[Result]:
-    """Run scenarios options.jobs at a time; results in the order of paths. Ctrl-C ends every child in order."""
+    """Run scenarios options.jobs at a time; results in the order of paths. Ctrl-C ends every runner in order."""
     together, alone = rounds(paths, [claim_of(path) for path in paths])
     crew = _Crew(options, view, len(paths))
     results: dict[int, Result] = {}
-    for some, side_by_side in ((together, options.jobs), (alone, 1)):
-        for number, result in _each(crew, some, side_by_side):
-            results[number] = result
-            done(result)
+    try:
+        for some, side_by_side in ((together, options.jobs), (alone, 1)):
+            for number, result in _each(crew, some, side_by_side):
+                results[number] = result
+                done(result)
+    except BaseException:
+        crew.end()
+        raise
+    crew.dismiss()
     return [results[number] for number in sorted(results)]
 
 
-def _each(crew: _Crew, some: Sequence[Numbered], side_by_side: int) -> Iterator[tuple[int, Result]]:
+def _each(crew: _Crew, some: Sequence[Numbered], side_by_side: int) -> Iterable[tuple[int, Result]]:
     with ThreadPoolExecutor(max_workers=side_by_side) as pool:
         futures = {pool.submit(crew.run, path): number for number, path in some}
         try:
@@ -75,54 +81,132 @@ def _each(crew: _Crew, some: Sequence[Numbered], side_by_side: int) -> Iterator[
             raise
 
 
+class _Runner:
+    """A process that runs scenarios for us; it lives while `_orders` is open, or until it breaks."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  open for as long as the process is
+        self._ending = threading.Lock()
+        self._words: str | None = None
+        hold, self._orders = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                COMMAND,
+                stdin=hold, stdout=subprocess.PIPE, stderr=self._complaints,
+                start_new_session=True,  # Ctrl-C comes to us, and we tell them
+            )  # fmt: skip
+        except BaseException:
+            self.dismiss()
+            raise
+        finally:
+            os.close(hold)
+        self._tell(options_line(options))
+
+    def ask(self, path: Path) -> dict[str, Any] | None:
+        """Have a scenario run; None when the runner ended without a word that can be read."""
+        assert self.process.stdout is not None
+        self._tell(scenario_line(path))
+        try:
+            told = json.loads(self.process.stdout.readline())
+        except ValueError:
+            return None
+        return told if isinstance(told, dict) else None
+
+    def dismiss(self) -> None:
+        """There is no more to do; may be called twice."""
+        if self._orders >= 0:
+            os.close(self._orders)
+            self._orders = -1
+
+    def end(self, limit_s: float) -> str:
+        """
+        Wait for its end; after the limit it is killed, and its watchdog undoes what is left of its run. Returns what it
+        complained of, or else how it ended. May be called twice.
+        """
+        with self._ending:
+            if self._words is None:
+                self._words = (
+                    self._wait(limit_s) or f"its runner ended without a word, {code_text(self.process.returncode)}"
+                )
+            return self._words
+
+    def _wait(self, limit_s: float) -> str:
+        assert self.process.stdout is not None
+        try:
+            self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.dismiss()
+        self.process.stdout.close()
+        with self._complaints as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_COMPLAINTS))
+            return file.read().decode("utf-8", "replace").strip()
+
+    def _tell(self, line: bytes) -> None:
+        try:
+            os.write(self._orders, line)
+        except BrokenPipeError:
+            return  # it is gone, and its answer will be none
+
+
 class _Crew:
-    """The children that are at work."""
+    """The runners that are at work, and those that wait for work."""
 
     def __init__(self, options: RunOptions, view: View, total: int) -> None:
         self._options, self._view, self._total = options, view, total
         self._lock = threading.Lock()
-        self._children: set[subprocess.Popen[bytes]] = set()
+        self._runners: set[_Runner] = set()
+        self._idle: list[_Runner] = []
         self._started = 0
         self._ending = False
         self._next_s = 0.0
 
     def run(self, path: Path) -> Result:
-        """One scenario in a child; waits for its turn to start."""
+        """One scenario by a runner that is free; waits for its turn to start."""
         self._wait_turn()
-        begun = time.monotonic()
-        hold, lifeline = os.pipe()  # no Popen pipe: communicate() would close it at once
-        try:
-            child = self._start(path, hold)
-            output, complaints = child.communicate()
-        finally:
-            os.close(lifeline)
+        begun_s = time.monotonic()
+        runner = self._runner(path)
+        told = runner.ask(path)
+        if told is not None:
+            result = result_of(path, told)
+            with self._lock:
+                self._idle.append(runner)
+            return result
         with self._lock:
-            self._children.discard(child)
-        try:
-            (told,) = json.loads(output)["scenarios"]
-        except (ValueError, KeyError, TypeError):
-            ended = f"its runner ended without a word, {code_text(child.returncode)}"
-            lines = complaints.decode("utf-8", "replace").strip() or ended
-            problem = _ToldError(lines, hint=None, code=child.returncode if child.returncode > 0 else EXIT_BUG)
-            return Result(
-                path=path, scenario=path.stem, run_dir=None, verdict=None, error=problem,
-                seconds=time.monotonic() - begun,
-            )  # fmt: skip
-        return result_of(path, told)
+            self._runners.discard(runner)
+        runner.dismiss()
+        words = runner.end(END_LIMIT_S)
+        code = runner.process.returncode
+        problem = ToldError(words, hint=None, code=code if code > 0 else EXIT_BUG)
+        return Result(
+            path=path, scenario=path.stem, run_dir=None, verdict=None, error=problem,
+            seconds=time.monotonic() - begun_s,
+        )  # fmt: skip
+
+    def dismiss(self) -> None:
+        """There is no more work: wait until every runner has gone."""
+        for runner in self._leaving():
+            runner.dismiss()
+        self._await_all()
 
     def end(self) -> None:
-        """Ask every child to take its system down, and wait until it has."""
+        """Ask every runner to take its system down, and wait until it has."""
+        for runner in self._leaving():
+            runner.process.terminate()
+        self._await_all()
+
+    def _leaving(self) -> list[_Runner]:
         with self._lock:
             self._ending = True
-            children = list(self._children)
-        for child in children:
-            child.terminate()
+            return list(self._runners)
+
+    def _await_all(self) -> None:
         deadline_s = time.monotonic() + END_LIMIT_S
-        for child in children:
-            try:
-                child.wait(max(0.1, deadline_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()  # its watchdog undoes what is left of it
+        while runners := self._leaving():
+            with self._lock:
+                self._runners.discard(runners[0])
+            runners[0].end(max(0.1, deadline_s - time.monotonic()))
 
     def _wait_turn(self) -> None:
         with self._lock:
@@ -131,53 +215,15 @@ class _Crew:
             self._next_s = now_s + wait_s + STAGGER_S
         time.sleep(wait_s)
 
-    def _start(self, path: Path, hold: int) -> subprocess.Popen[bytes]:
-        """Start the runner of one scenario; it lives while the other end of `hold`, which is closed here, is open."""
-        try:
-            return self._popen(path, hold)
-        finally:
-            os.close(hold)
-
-    def _popen(self, path: Path, hold: int) -> subprocess.Popen[bytes]:
-        options = self._options
-        command = [
-            sys.executable, "-m", "harness", "run", str(path), "--json", "--reports", str(options.reports),
-            "--backend", options.backend, "--retry-busy", str(options.retry_busy),
-            *(f"--set={override}" for override in options.overrides),
-            *([] if options.seed is None else ["--seed", str(options.seed)]),
-        ]  # fmt: skip
+    def _runner(self, path: Path) -> _Runner:
         with self._lock:
             if self._ending:
                 raise KeyboardInterrupt
-            child = subprocess.Popen(
-                command,
-                stdin=hold,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, LIFELINE_VARIABLE: "1"},
-                start_new_session=True,  # Ctrl-C comes to us, and we tell them
-            )
-            self._children.add(child)
+            if self._idle:
+                runner = self._idle.pop()
+            else:
+                runner = _Runner(self._options)
+                self._runners.add(runner)
             self._started += 1
             self._view.say(f"started {path.stem} ({self._started} of {self._total})")
-        return child
-
-
-def result_of(path: Path, told: dict[str, Any]) -> Result:
-    """What a child told of its scenario, as `harness run --json` has it."""
-    from harness.report.verdict_file import parse_verdict
-
-    error = told["error"]
-    problem = None
-    if error is not None:
-        mistakes = tuple(Mistake(m["file"], m["line"], m["message"], m["hint"]) for m in error.get("mistakes", ()))
-        problem = _ToldError(error["message"], hint=error["hint"], code=error["exit_code"], mistakes=mistakes)
-    return Result(
-        path=path,
-        scenario=told["scenario"],
-        run_dir=None if told["run_dir"] is None else Path(told["run_dir"]),
-        verdict=None if told["verdict"] is None else parse_verdict(told["verdict"]),
-        error=problem,
-        seconds=told["seconds"],
-        tries=told["tries"],
-    )
+        return runner
