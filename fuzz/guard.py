@@ -256,9 +256,15 @@ def _timed(case: Case, arguments: tuple[str, ...], outcome: Outcome, *, really: 
     return said.code
 
 
-def _own_s() -> float:
-    """Time less what was spent waiting for a processor that others had: what a case costs, on a busy machine too."""
-    waited_ns = int(Path("/proc/self/schedstat").read_text("ascii").split()[1])
+def _own_s(pid: int | None = None) -> float:
+    """
+    Time less what a process (this one) spent waiting for a processor that others had: what a case costs, on a busy
+    machine too. Only differences between two looks at one living process tell anything.
+    """
+    try:
+        waited_ns = int(Path(f"/proc/{pid or 'self'}/schedstat").read_text("ascii").split()[1])
+    except OSError:  # it is gone
+        waited_ns = 0
     return time.monotonic() - waited_ns / 1e9
 
 
@@ -341,7 +347,7 @@ def play_all(wanted: Iterator[tuple[str, int]], make: Make, *, jobs: int, really
 def _give(worker: _Worker, wanted: Iterator[tuple[str, int]]) -> bool:
     worker.at = next(wanted, None)
     if worker.at is not None:
-        worker.since_s = time.monotonic()
+        worker.since_s = _own_s(worker.process.pid)
         worker.pipe.send(worker.at)
     return worker.at is not None
 
@@ -349,7 +355,7 @@ def _give(worker: _Worker, wanted: Iterator[tuple[str, int]]) -> bool:
 def _heard(worker: _Worker) -> Outcome | None:
     """The outcome, also of a case that killed its worker or has to be killed with it; None: still at it."""
     kind, number = worker.at
-    seconds = time.monotonic() - worker.since_s
+    seconds = _own_s(worker.process.pid) - worker.since_s
     if worker.pipe.poll():
         with contextlib.suppress(EOFError):
             return worker.pipe.recv()

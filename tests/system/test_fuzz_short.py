@@ -45,3 +45,20 @@ def test_the_stream_fuzzer_notices_answers_that_stand_in_the_wrong_place():
 
     assert done.returncode == 1, done.stdout[-2000:]
     assert "no answer to" in done.stdout
+
+
+def test_a_case_that_never_ends_is_told_and_the_others_go_on(tmp_path):
+    """It is killed once it has had its time of a processor; what it waited for one does not count."""
+    hanging = (
+        "import guard, inputs, os, sys, time; guard.HANG_S = guard.PROCESS_LIMIT_S = 1.0; make, ours = inputs.make, os.getpid();"
+        "inputs.make = lambda *case: time.sleep(90) if os.getpid() != ours and case[1] == 'bomb' else make(*case);"
+        "sys.exit(inputs.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hanging, "--seed", "7", "--cases", "10", "--jobs", "1", "--save", str(tmp_path)],
+        capture_output=True, text=True, timeout=LIMIT_S, check=False, cwd=ROOT / "fuzz",
+    )  # fmt: skip
+
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.count("hung for") == 1
+    assert '"failed": 1' in done.stdout
