@@ -27,11 +27,15 @@ class Living:
         self.run_dir = None
         self.pid = None
 
+    @staticmethod
+    def command(*words):
+        """A command line of the harness."""
+        return [sys.executable, "-m", "harness", *map(str, words)]
+
     def harness(self, *words, code=0):
         """One command; its output. code None: any."""
         done = subprocess.run(
-            [sys.executable, "-m", "harness", *map(str, words)],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+            self.command(*words), cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
         )  # fmt: skip
         assert code is None or done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
@@ -48,8 +52,8 @@ class Living:
     def spawn(self, *words):
         """A command left running; its process."""
         return subprocess.Popen(
-            [sys.executable, "-m", "harness", *map(str, words)],
-            cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            self.command(*words), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     def processes(self):
