@@ -1,9 +1,7 @@
 """
 The supervisor: looks at the primary ten times a second, and when it is gone makes the best replica the primary.
 
-In this order, so that no acknowledged write is lost to haste: the switch lets nobody through, the old primary is ended
-(fencing), the replica that received most is chosen, the others are told to follow it, it is promoted, the switch turns
-to it. FENCING, CHOICE, MISSES and DEADLINE are where a defect can be planted, to see whether anybody notices.
+What it decides, and in which order, is in `leadership.py`; here it looks, and answers who asks.
 
     GET  /cluster        who leads, since when, what happened      GET /ready   200 once all nodes take part
     GET  /role/NODE      what a node is to be                      POST /switchover   {"candidate": "pg1"}
@@ -13,361 +11,50 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from services.postgres import processes
-from services.postgres.http_json import Answer, Caller, NoAnswer, Server, ask
+from services.postgres.http_json import Answer, Caller, NoAnswer, Server
+from services.postgres.leadership import Supervisor
 from services.postgres.problems import run
-from services.postgres.settings import SupervisorSettings, read_supervisor
+from services.postgres.reach import NetworkReach
+from services.postgres.settings import read_supervisor
 
-RESTART_S = 2.0  # a primary that asked to start again on its own data has this long until it is missed
-ASK_LIMIT_S = 1.0
-PROMOTE_LIMIT_S = 5.0
-DEMOTE_LIMIT_S = 3.0
-CAUGHT_UP_LIMIT_S = 1.0
-TIDY_S = 0.5
 REPLICA_PACE = 3  # replicas are looked at less often; a failover asks them anew
-MOST_EVENTS = 500
 
 
-class Reach(Protocol):
-    """How nodes and the switch are asked. Every call raises NoAnswer."""
+def routes(supervisor: Supervisor) -> dict[tuple[str, str], Any]:
+    """What others ask a supervisor."""
 
-    def node(
-        self, node: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, limit_s: float
-    ) -> dict[str, Any]: ...
+    def role_of(node: str) -> Callable[[Mapping[str, Any]], Answer]:
+        def answer(_: Mapping[str, Any]) -> Answer:
+            role = supervisor.role(node)
+            return (200, role) if role is not None else (503, {"error": "it is being settled who leads"})
 
-    def switch(self, target: str | None, *, cut: bool) -> None: ...
+        return answer
 
-    def kill(self, state: Mapping[str, Any]) -> int:
-        """End a server by its pid; 0 when it is no process that can be seen from here."""
-        ...
+    def cluster(_: Mapping[str, Any]) -> Answer:
+        members = {node: {**seen.state, "misses": seen.misses} for node, seen in supervisor.seen.items()}
+        told = {"primary": supervisor.primary, "term": supervisor.term}
+        return 200, {**told, "members": members, "events": supervisor.events}
 
+    def ready(_: Mapping[str, Any]) -> Answer:
+        missing = supervisor.missing()
+        return (503 if missing else 200), {"primary": supervisor.primary, "missing": missing}
 
-@dataclass(slots=True)
-class Seen:
-    """The last answer of a node, and how often in a row there was none that will do."""
-
-    state: dict[str, Any] = field(default_factory=dict)
-    misses: int = 0
-    answered_s: float | None = None
-
-
-class Supervisor:
-    """
-    Decisions, one `step` at a time; what was seen is handed in by `saw` and `missed`. now_s is monotonic seconds.
-    """
-
-    def __init__(self, settings: SupervisorSettings, reach: Reach, now_s: Callable[[], float] = time.monotonic) -> None:
-        self.settings, self._reach, self._now_s = settings, reach, now_s
-        self.primary = settings.primary
-        self.term = 1
-        self.settled = False  # whether the primary was ever seen at work
-        self.busy = False
-        self.seen = {name: Seen() for name in settings.nodes}
-        self.events: list[dict[str, Any]] = []
-        self._lock = threading.RLock()
-        self._grace_until_s = 0.0
-        self._stuck = False  # the primary is gone and nobody can take over
-        self._told: str | None = None
-        self._relaxed_names: str | None = None
-        self._alone_since_s: float | None = None
-        self._tidied_s = 0.0
-
-    # -- what is seen ------------------------------------------------------------------------
-
-    def saw(self, node: str, state: dict[str, Any]) -> None:
-        """An answer of a node. One that is old, for its server is frozen, is as good as none."""
-        old_s = (int(state.get("asked_ns") or 0) - int(state.get("at_ns") or 0)) / 1e9
-        seen = self.seen[node]
-        seen.state, seen.answered_s = state, self._now_s()
-        if node != self.primary or (state.get("writable") and old_s <= self.settings.deadline_s):
-            seen.misses = 0
-            self.settled = self.settled or node == self.primary
-        else:
-            self.missed(node)
-
-    def missed(self, node: str) -> None:
-        """No answer in time."""
-        if self._now_s() >= self._grace_until_s or node != self.primary:
-            self.seen[node].misses += 1
-
-    # -- decisions ---------------------------------------------------------------------------
-
-    def step(self) -> None:
-        """One look at what was seen, and what follows from it."""
-        with self._lock:
-            if not self.settled:
-                return
-            if self.seen[self.primary].misses >= self.settings.misses:
-                self._fail_over()
-            elif self._told != self.primary:
-                self._turn(self.primary)
-            if self._now_s() - self._tidied_s >= TIDY_S:
-                self._tidied_s = self._now_s()
-                self._tidy()
-            self._look_after_commits()
-
-    def role(self, node: str) -> dict[str, Any] | None:
-        """What a node is to be; None while that is being settled. A primary that asks may start again as it was."""
-        if not self._lock.acquire(timeout=0.5):
-            return None
-        try:
-            if node == self.primary and self.settled:
-                if self._stuck:
-                    self._event("failover.given_up", node=node)
-                    self._stuck = self.busy = False
-                    self.seen[node].misses = 0
-                elif self.seen[node].misses >= self.settings.misses:
-                    return None
-                self._grace_until_s = self._now_s() + RESTART_S
-            healthy = self.settled and self.seen[self.primary].misses == 0
-            return {"primary": self.primary, "settled": self.settled, "parted": healthy, "term": self.term}
-        finally:
-            self._lock.release()
-
-    def _fail_over(self) -> None:
-        """Make another node the primary. When none can be, the next step tries again."""
-        old, started_s = self.primary, self._now_s()
-        if not self.busy:
-            self.busy = True
-            self._event("failover.detected", node=old, misses=self.seen[old].misses)
-            self._turn(None)
-            if self.settings.fencing:
-                self._fence(old)
-        candidates = self._candidates(old)
-        self._stuck = not candidates
-        if not candidates:
-            if self.seen[old].state.get("writable") and self.seen[old].misses == 0:
-                self.busy = False
-            return
-        best = choose(candidates, self.settings.choice)
-        self._event("failover.chosen", node=best, positions=candidates)
-        if self._promote(best, [node for node in self.settings.nodes if node not in (best, old)]):
-            self._event("failover.done", node=best, took_s=round(self._now_s() - started_s, 3))
-
-    def switch_over(self, candidate: str) -> str | None:
-        """Planned: let another node be the primary. None when it is; else why it is not."""
-        with self._lock:
-            old = self.primary
-            if candidate == old:
-                return None
-            if self.busy or not self.settled:
-                return "a failover is under way, or the cluster has not settled yet"
-            if candidate not in self._candidates(old):
-                return f"{candidate!r} is no replica that could take over"
-            self._event("switchover.started", node=candidate)
-            self._turn(None)
-            try:
-                answer = self._reach.node(old, "POST", "/demote", limit_s=DEMOTE_LIMIT_S)
-                if self.settings.catch_up:
-                    self._caught_up(candidate, int(answer.get("position") or 0))
-            except NoAnswer as problem:
-                self._event("switchover.given_up", node=old, problem=str(problem))
-                self._turn(old)
-                self._grace_until_s = self._now_s() + RESTART_S  # it asks again what to be, and is told: the primary
-                return f"{old} could not hand over to {candidate}: {problem}"
-            others = [node for node in self.settings.nodes if node not in (candidate, old)]
-            if not self._promote(candidate, others):
-                return f"{candidate} could not be promoted"
-            self._event("switchover.done", node=candidate)
-            return None
-
-    def _caught_up(self, candidate: str, position: int) -> None:
-        """Wait until a candidate has received everything up to a position. Raises NoAnswer when it does not in time."""
-        ends_s = self._now_s() + CAUGHT_UP_LIMIT_S
-        while True:
-            found = (self._state(candidate) or {}).get("position")
-            if found is not None and int(found) >= position:
-                return
-            if self._now_s() >= ends_s:
-                raise NoAnswer(f"it has received up to {found}, {position} was written")
-            time.sleep(0.02)
-
-    def _promote(self, best: str, others: list[str]) -> bool:
-        try:
-            if self.settings.synchronous:
-                self._reach.node(best, "POST", "/synchronous", {"names": self._names(best)}, limit_s=ASK_LIMIT_S)
-            for other in others:
-                self._follow(other, best)
-            answer = self._reach.node(best, "POST", "/promote", limit_s=PROMOTE_LIMIT_S)
-        except NoAnswer as problem:
-            self._event("promotion.failed", node=best, problem=str(problem))
-            return False
-        self.seen[self.primary].state = {}  # what it said while it led is no reason to end it now
-        self.primary, self.busy = best, False
-        self.term += 1
-        self.seen[best].misses = 0
-        self._relaxed_names = None
-        self._event("promoted", node=best, **{key: answer.get(key) for key in ("took_s", "timeline")})
-        self._turn(best)
-        return True
-
-    def _fence(self, node: str) -> None:
-        hit = self._reach.kill(self.seen[node].state)
-        how = "by pid"
-        if not hit:
-            how = "asked"
-            try:
-                hit = int(self._reach.node(node, "POST", "/fence", limit_s=0.3).get("ended") or 0)
-            except NoAnswer:
-                how = "by the switch alone"
-        self._event("fenced", node=node, how=how, processes=hit)
-
-    def _candidates(self, old: str) -> dict[str, int]:
-        """Replicas that answer now, with how far each has received."""
-        others = [node for node in self.settings.nodes if node != old]
-        found: dict[str, int] = {}
-        with ThreadPoolExecutor(max_workers=max(1, len(others))) as pool:
-            for node, state in zip(others, pool.map(self._state, others), strict=True):
-                full = bool(state and state.get("disk_full"))
-                if state and state.get("role") == "replica" and state.get("position") is not None and not full:
-                    found[node] = int(state["position"])
-        return found
-
-    def _state(self, node: str) -> dict[str, Any] | None:
-        try:
-            return self._reach.node(node, "GET", "/replication", limit_s=self.settings.deadline_s)
-        except NoAnswer:
-            return None
-
-    def _follow(self, node: str, leader: str) -> None:
-        try:
-            self._reach.node(node, "POST", "/follow", {"primary": leader}, limit_s=ASK_LIMIT_S)
-        except NoAnswer as problem:
-            self._event("follow.failed", node=node, problem=str(problem))
-
-    def _turn(self, target: str | None) -> None:
-        try:
-            self._reach.switch(target, cut=self.settings.fencing)
-            self._told = target
-        except NoAnswer as problem:
-            self._told = None
-            self._event("switch.failed", node=target, problem=str(problem))
-
-    # -- keeping order -----------------------------------------------------------------------
-
-    def _tidy(self) -> None:
-        """Whoever follows somebody else is told anew; whoever writes and is not the primary is ended."""
-        for node, seen in self.seen.items():
-            if node == self.primary or seen.misses or self.busy or not seen.state:
-                continue
-            if seen.state.get("writable") and self.settings.fencing:
-                self._fence(node)
-                seen.state = {}
-            elif seen.state.get("role") == "replica" and seen.state.get("leader") != self.primary:
-                self._follow(node, self.primary)
-
-    def _look_after_commits(self) -> None:
-        """Synchronous commits begin once a replica streams, and end for a while when none does for too long."""
-        state = self.seen[self.primary].state
-        if not self.settings.synchronous or self.busy or not state.get("writable"):
-            return
-        streaming = [one for one in state.get("replicas", ()) if one.get("state") == "streaming"]
-        wanted = self._names(self.primary)
-        if streaming:
-            self._alone_since_s = None
-        elif self._alone_since_s is None:
-            self._alone_since_s = self._now_s()
-        relax_s = self.settings.relax_after_s
-        alone_s = 0.0 if self._alone_since_s is None else self._now_s() - self._alone_since_s
-        now = state.get("synchronous")
-        if streaming and now != wanted:
-            self._set_names(wanted, "synchronous.on")
-        elif relax_s is not None and alone_s >= relax_s and now == wanted:
-            self._set_names("", "synchronous.relaxed")
-
-    def _set_names(self, names: str, event: str) -> None:
-        try:
-            self._reach.node(self.primary, "POST", "/synchronous", {"names": names}, limit_s=ASK_LIMIT_S + 0.5)
-            self.seen[self.primary].state["synchronous"] = names
-            self._event(event, node=self.primary)
-        except NoAnswer as problem:
-            self._event("synchronous.failed", node=self.primary, problem=str(problem))
-
-    def _names(self, leader: str) -> str:
-        return f"ANY {self.settings.wait_for} ({', '.join(node for node in self.settings.nodes if node != leader)})"
-
-    def _event(self, kind: str, **data: Any) -> None:
-        self.events = [*self.events[-MOST_EVENTS:], {"t_ns": time.monotonic_ns(), "kind": kind, **data}]
-        print(f"{time.monotonic():.3f} supervisor {kind} {data}", file=sys.stderr, flush=True)
-
-    # -- what others ask ---------------------------------------------------------------------
-
-    def routes(self) -> dict[tuple[str, str], Any]:
-        def asked_by(node: str) -> Callable[[Mapping[str, Any]], Answer]:
-            def answer(_: Mapping[str, Any]) -> Answer:
-                role = self.role(node)
-                return (200, role) if role is not None else (503, {"error": "it is being settled who leads"})
-
-            return answer
-
-        return {
-            ("GET", "/cluster"): self._cluster,
-            ("GET", "/ready"): self._ready,
-            ("POST", "/switchover"): self._switchover,
-            **{("GET", f"/role/{node}"): asked_by(node) for node in self.settings.nodes},
-        }
-
-    def _cluster(self, _: Mapping[str, Any]) -> Answer:
-        members = {node: {**seen.state, "misses": seen.misses} for node, seen in self.seen.items()}
-        return 200, {"primary": self.primary, "term": self.term, "members": members, "events": self.events}
-
-    def _ready(self, _: Mapping[str, Any]) -> Answer:
-        missing = [node for node, seen in self.seen.items() if not takes_part(node, self.primary, seen.state)]
-        state = self.seen[self.primary].state
-        if self.settings.synchronous and state.get("synchronous") != self._names(self.primary):
-            missing.append("synchronous commits")
-        if self._told != self.primary:
-            missing.append("the switch")
-        return (503 if missing else 200), {"primary": self.primary, "missing": missing}
-
-    def _switchover(self, body: Mapping[str, Any]) -> Answer:
+    def switchover(body: Mapping[str, Any]) -> Answer:
         candidate = str(body.get("candidate"))
-        problem = self.switch_over(candidate)
+        problem = supervisor.switch_over(candidate)
         return (200, {"primary": candidate}) if problem is None else (409, {"error": problem})
 
-
-def choose(positions: Mapping[str, int], choice: str) -> str:
-    """The replica that received most; `worst` and a name are defects to plant. At a tie the first by name."""
-    if choice in positions:
-        return choice
-    order = sorted(positions, key=lambda node: (-positions[node], node))
-    return order[-1] if choice == "worst" else order[0]
-
-
-def takes_part(node: str, primary: str, state: Mapping[str, Any]) -> bool:
-    """Whether a node is what it should be: the primary writable, a replica streaming."""
-    return bool(state.get("writable") if node == primary else state.get("streaming"))
-
-
-class NetworkReach:
-    """The real one: HTTP to nodes and switch, signals to servers of this machine."""
-
-    def __init__(self, settings: SupervisorSettings) -> None:
-        self._settings = settings
-        self._machine = processes.machine()
-
-    def node(
-        self, node: str, method: str, path: str, body: Mapping[str, Any] | None = None, *, limit_s: float
-    ) -> dict[str, Any]:
-        return ask(self._settings.nodes[node], method, path, body, limit_s=limit_s)
-
-    def switch(self, target: str | None, *, cut: bool) -> None:
-        if self._settings.switch is not None:
-            ask(self._settings.switch, "PUT", "/target", {"node": target, "cut": cut}, limit_s=ASK_LIMIT_S)
-
-    def kill(self, state: Mapping[str, Any]) -> int:
-        pid = state.get("postmaster")
-        if not pid or state.get("machine") != self._machine:
-            return 0
-        return processes.kill_tree(int(pid), float(state.get("postmaster_born_s") or 0.0))
+    return {
+        ("GET", "/cluster"): cluster,
+        ("GET", "/ready"): ready,
+        ("POST", "/switchover"): switchover,
+        **{("GET", f"/role/{node}"): role_of(node) for node in supervisor.settings.nodes},
+    }
 
 
 def watch(supervisor: Supervisor, node: str, ending: threading.Event) -> None:
@@ -390,7 +77,7 @@ def main() -> None:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    http = Server(settings.host, settings.port, supervisor.routes())
+    http = Server(settings.host, settings.port, routes(supervisor))
     http.start()
     for node in settings.nodes:
         threading.Thread(target=watch, args=(supervisor, node, ending), daemon=True, name=f"watch {node}").start()

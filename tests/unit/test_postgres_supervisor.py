@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from services.postgres.http_json import NoAnswer
+from services.postgres.leadership import Supervisor, choose
 from services.postgres.settings import read_supervisor
-from services.postgres.supervisor import Supervisor, choose
 
 NODES = "pg0=127.0.0.1:1,pg1=127.0.0.1:2,pg2=127.0.0.1:3"
 
@@ -307,7 +307,7 @@ def test_a_switchover_to_a_node_that_lacks_writes_is_given_up(time_s, monkeypatc
     found = supervisor(reach, time_s)
     reach.positions["pg2"] = 50
     monkeypatch.setattr(
-        "services.postgres.supervisor.time.sleep", lambda span_s: setattr(time_s, "s", time_s.s + span_s)
+        "services.postgres.leadership.time.sleep", lambda span_s: setattr(time_s, "s", time_s.s + span_s)
     )
 
     problem = found.switch_over("pg2")
