@@ -8,6 +8,7 @@ that looks twice a second. Where the groups are not to be seen (another machine,
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
@@ -19,15 +20,7 @@ NOTHING: Usage = (None, None)
 
 def used(pid: int, container: str, *, groups: Path = GROUPS, processes: Path = PROCESSES) -> Usage:
     """Seconds of processor and bytes of memory of the container whose root process is pid; None: not known."""
-    try:
-        lines = (processes / str(pid) / "cgroup").read_text("utf-8").splitlines()
-    except OSError:
-        return NOTHING
-    places: dict[str, str] = {}
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if container in path:  # a pid of another machine names somebody else here
-            places.update(dict.fromkeys(controllers.split(","), path.lstrip("/")))
+    places = _places(pid, container, processes)
     if "cpuacct" in places:
         cpu_ns = _number(groups / "cpuacct" / places["cpuacct"] / "cpuacct.usage")
         memory = _number(groups / "memory" / places.get("memory", "") / "memory.usage_in_bytes")
@@ -37,6 +30,42 @@ def used(pid: int, container: str, *, groups: Path = GROUPS, processes: Path = P
         cpu_us = _field(folder / "cpu.stat", "usage_usec")
         return None if cpu_us is None else cpu_us / 1e6, _number(folder / "memory.current")
     return NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strain:
+    """How long a container had to wait for a processor that it may not use, how often memory was refused; None: not known."""
+
+    throttled_s: float | None = None
+    hits: int | None = None
+
+
+def strain(pid: int, container: str, *, groups: Path = GROUPS, processes: Path = PROCESSES) -> Strain:
+    """What the limits of the container whose root process is pid have kept it from so far."""
+    places = _places(pid, container, processes)
+    if "cpu" in places:
+        throttled_ns = _field(groups / "cpu" / places["cpu"] / "cpu.stat", "throttled_time")
+        hits = _number(groups / "memory" / places.get("memory", "") / "memory.failcnt")
+        return Strain(throttled_s=None if throttled_ns is None else throttled_ns / 1e9, hits=hits)
+    if "" in places:
+        throttled_us = _field(groups / places[""] / "cpu.stat", "throttled_usec")
+        hits = _field(groups / places[""] / "memory.events", "max")
+        return Strain(throttled_s=None if throttled_us is None else throttled_us / 1e6, hits=hits)
+    return Strain()
+
+
+def _places(pid: int, container: str, processes: Path) -> dict[str, str]:
+    """Controller -> its group, of the container whose root process is pid; the unified hierarchy's has no name."""
+    try:
+        lines = (processes / str(pid) / "cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return {}
+    places: dict[str, str] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if container in path:  # a pid of another machine names somebody else here
+            places.update(dict.fromkeys(controllers.split(","), path.lstrip("/")))
+    return places
 
 
 def _number(path: Path) -> int | None:

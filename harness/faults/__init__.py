@@ -10,6 +10,7 @@ from harness.faults.down import Down
 from harness.faults.kill import Kill
 from harness.faults.lag import Lag
 from harness.faults.latency import Latency
+from harness.faults.limit import Limit
 from harness.faults.limit_data import LimitData
 from harness.faults.lose_region import LoseRegion
 from harness.faults.partition import Partition
@@ -33,5 +34,6 @@ FAULTS: dict[str, type[Fault]] = {
         Kill, Stop, Pause, Restart, RollingRestart, LoseRegion,
         Request,
         Partition, Lag,
+        Limit,
     )
 }  # fmt: skip

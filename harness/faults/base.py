@@ -55,6 +55,11 @@ class World(Protocol):
 
     def resume(self, service: str) -> None: ...
 
+    def limit(self, service: str, cpus: float | None, memory_bytes: int | None) -> None:
+        """Hold a service to so many processors and bytes of memory; None: as many as before."""
+
+    def unlimit(self, service: str) -> None: ...
+
     def wait(self, span_s: float) -> None:
         """Do nothing for so many seconds."""
 
@@ -75,12 +80,13 @@ class Mark:
     by "process": the service's process is gone, frozen or another one (no wire needed)
     by "close":   connections are closed delay_ms later than before; exchanges look the same
     by "answer":  the service answered yes (no wire needed)
+    by "limit":   the service ran into what it was held to (no wire needed)
     `share_known` False: which exchanges are hit depends on their size, so any of them is evidence and share an upper bound.
     `methods` and `path` (a glob): only exchanges that match can be hit; share is of those.
     `counted` says how many exchanges at most are meant to be hit (first N); None: all that share covers.
     """
 
-    by: Literal["delay", "status", "ending", "process", "close", "answer"]
+    by: Literal["delay", "status", "ending", "process", "close", "answer", "limit"]
     share: float = 1.0
     delay_ms: int | None = None
     statuses: frozenset[int] = frozenset()

@@ -21,6 +21,7 @@ from harness.faults.down import Down
 from harness.faults.kill import Kill
 from harness.faults.lag import Lag
 from harness.faults.latency import Latency
+from harness.faults.limit import Limit
 from harness.faults.limit_data import LimitData
 from harness.faults.lose_region import LoseRegion
 from harness.faults.partition import Partition
@@ -175,6 +176,11 @@ def partition(service: str, *, how: str = "silent") -> Partition:
 def lag(link: str, lag: str | None = None, *, stopped: bool = False) -> Lag:
     """Let the replica of a replication link fall behind its primary by lag, or further and further."""
     return _made(Lag, link=link, lag=lag, stopped=stopped)
+
+
+def limit(service: str, *, cpus: float | None = None, memory: str | None = None) -> Limit:
+    """Hold service, in a container, to so many processors, to so much memory such as `64MB`, or to both."""
+    return _made(Limit, service=service, cpus=cpus, memory=memory)
 
 
 def stop(service: str) -> Stop:

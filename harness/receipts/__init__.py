@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.receipts.base import FaultSpan, Record
 from harness.receipts.fault import judge_fault
 from harness.receipts.journal import judge_journal
+from harness.receipts.limit import judge_limit
 from harness.receipts.load import judge_load
 from harness.receipts.observer import judge_observers
 from harness.receipts.operator import judge_request
@@ -25,6 +26,7 @@ JUDGES = {  # by the family of the fault
     "operator": judge_request,
     "network": judge_partition,
     "replication": judge_lag,
+    "resources": judge_limit,
 }
 
 

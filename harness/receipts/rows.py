@@ -141,10 +141,10 @@ def _affected(
 
 
 def _without_exchange(record: Record, link: str, mark: Mark) -> list[tuple[int, int, int, int]]:
-    """Connections that were refused or reset before a request could be read on them."""
+    """Connections refused or reset before a request could be read on them, and all that spoke something else than HTTP."""
     sql = """
         SELECT opened_ns, ifnull(closed_ns, opened_ns), ending FROM connections
-        WHERE link = ? AND ending IN ('refused', 'reset', 'aborted')
+        WHERE link = ? AND (ending IN ('refused', 'reset', 'aborted') OR protocol = 'raw')
           AND connection NOT IN (SELECT connection FROM wire WHERE link = ?)
     """
     return [

@@ -14,7 +14,7 @@ from harness.children import Emit
 from harness.clock import NS_PER_S, Clock
 from harness.errors import HarnessError
 from harness.links.base import RequestFaults, Toxics
-from harness.topology.base import CanKill, CanKillOne, CanPause, CanStop
+from harness.topology.base import CanKill, CanKillOne, CanLimit, CanPause, CanStop
 
 GATE_FAULT_LIFE_S = 3600.0  # a gate fault that nobody takes back goes inert by itself
 REQUEST_LIMIT_S = 5.0  # longest silence of a service that an operator's request bears
@@ -111,6 +111,20 @@ class RunWorld:
 
     def resume(self, service: str) -> None:
         self._topology.resume(service)
+
+    def limit(self, service: str, cpus: float | None, memory_bytes: int | None) -> None:
+        self._can_limit(service).limit(service, cpus, memory_bytes)
+
+    def unlimit(self, service: str) -> None:
+        self._can_limit(service).unlimit(service)
+
+    def _can_limit(self, service: str) -> CanLimit:
+        if not isinstance(self._topology, CanLimit):
+            raise HarnessError(
+                f"cannot limit {service}: it runs as a process here, and only containers can be held to less",
+                hint="--backend compose",
+            )
+        return self._topology
 
     def wait(self, span_s: float) -> None:
         self._clock.sleep_s(span_s)

@@ -106,6 +106,19 @@ class CanPause(Protocol):
 
 
 @runtime_checkable
+class CanLimit(Protocol):
+    """A topology that can hold one service to a part of the machine. Calls raise HarnessError."""
+
+    def limit(self, service: str, cpus: float | None, memory_bytes: int | None) -> None:
+        """So many processors and bytes of memory; None: as many as before."""
+        ...
+
+    def unlimit(self, service: str) -> None:
+        """Give back what it had; does nothing when it is not limited."""
+        ...
+
+
+@runtime_checkable
 class HasProcesses(Protocol):
     """A topology whose services are processes of this machine."""
 

@@ -24,6 +24,7 @@ from harness.system.model import System
 from harness.topology.base import Look
 from harness.topology.compose_command import ComposeCommand
 from harness.topology.container import Container, code_of
+from harness.topology.container_limits import Limits
 from harness.topology.container_readiness import container_probe
 from harness.topology.order import one_shots
 from harness.topology.readiness import Probe, last_lines, log_end, log_text, not_ready, paces_s
@@ -35,7 +36,7 @@ UP_LIMIT_S = 120.0
 
 class ComposeTopology:
     """
-    Topology, CanKill, CanStop, CanPause and CanBeWatched over containers; may be used from any thread.
+    Topology, CanKill, CanStop, CanPause, CanLimit and CanBeWatched over containers; may be used from any thread.
 
     passage: where the runner reaches a service past its links, None where it listens nowhere. emit gets service.*
     events with pid (the container's root process as the engine's machine has it), started_at and, after an end,
@@ -53,6 +54,7 @@ class ComposeTopology:
         self._ready_limit_s, self._up_limit_s = ready_limit_s, up_limit_s
         self._operations = {name: threading.RLock() for name in self._services}
         self._containers: dict[str, Container] = {}
+        self._limits = Limits(engine)
         self._followers: dict[str, Follower] = {}
         self._one_shots = one_shots(self._services)
         self._abort = threading.Event()
@@ -171,6 +173,18 @@ class ComposeTopology:
             if one.paused and one.ending is None:
                 one.resume()
                 self._emit("service.resumed", service, one.facts())
+
+    def limit(self, service: str, cpus: float | None, memory_bytes: int | None) -> None:
+        """Hold the container to so many processors and bytes of memory. Raises HarnessError."""
+        with self._operation(service):
+            one = self._must_run(service, "limit", None)
+            self._emit("service.limited", service, self._limits.take(one, cpus, memory_bytes))
+
+    def unlimit(self, service: str) -> None:
+        """Give back what it had; does nothing when it is not limited."""
+        with self._operation(service):
+            if (facts := self._limits.give_back(self._containers[service])) is not None:
+                self._emit("service.unlimited", service, facts)
 
     # -- starting ----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.engine.usage import NOTHING, used
+from harness.engine.usage import NOTHING, Strain, strain, used
 
 ID = "c0ffee"
 
@@ -46,3 +46,29 @@ def test_a_pid_that_is_somebody_elses_here_tells_nothing(tmp_path):
 
     assert NOTHING == used(42, ID, groups=tmp_path / "sys", processes=tmp_path / "proc")
     assert NOTHING == used(43, ID, groups=tmp_path / "sys", processes=tmp_path / "proc")
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files"),
+    [
+        (
+            f"4:memory:/{ID}\n1:cpu:/{ID}\n",
+            {
+                f"cpu/{ID}/cpu.stat": "nr_throttled 10\nthrottled_time 2500000000\n",
+                f"memory/{ID}/memory.failcnt": "7\n",
+            },
+        ),
+        (
+            f"0::/{ID}\n",
+            {f"{ID}/cpu.stat": "usage_usec 1\nthrottled_usec 2500000\n", f"{ID}/memory.events": "high 1\nmax 7\n"},
+        ),
+    ],
+    ids=["version 1", "version 2"],
+)
+def test_what_limits_kept_a_container_from_is_read(tmp_path, cgroup, files):
+    """Seconds it waited for a processor, and how often memory was refused; of nobody else's groups."""
+    written(tmp_path, {"proc/42/cgroup": cgroup, **{f"sys/{path}": text for path, text in files.items()}})
+    places = {"groups": tmp_path / "sys", "processes": tmp_path / "proc"}
+
+    assert Strain(throttled_s=2.5, hits=7) == strain(42, ID, **places)
+    assert Strain() == strain(42, "another", **places)

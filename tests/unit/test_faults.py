@@ -104,6 +104,7 @@ def test_a_fault_survives_being_written_down(kind):
         ),
         ("lose_region", [("kill", "order-east"), ("kill", "user-east")]),
         ("request", [("request", "order", "POST", "/actuator/degradation/recommendation", {"level": 1})]),
+        ("limit", [("limit", "order", 0.5, None)]),
     ],
 )  # fmt: skip
 def test_injecting_asks_for_the_deed_in_its_doers_units(kind, asked):
@@ -130,6 +131,7 @@ def test_injecting_asks_for_the_deed_in_its_doers_units(kind, asked):
         ("rolling_restart", []),
         ("lose_region", [("start", "order-east"), ("start", "user-east")]),
         ("request", [("request", "order", "POST", "/actuator/degradation/recommendation", {"level": 0})]),
+        ("limit", [("unlimit", "order")]),
     ],
 )
 def test_healing_takes_back_what_was_done(kind, asked):
@@ -148,7 +150,7 @@ def test_what_must_be_seen_of_a_fault_is_said_beforehand(kind):
     mark = fault.mark()
 
     needed = {"status": mark.statuses, "ending": mark.endings, "delay": True, "process": True, "close": mark.delay_ms}
-    needed["answer"] = True
+    needed["answer"] = needed["limit"] = True
     assert needed[mark.by]
     assert 0 < mark.share <= 1
     assert fault.target in fault.describe()
@@ -185,6 +187,7 @@ def test_python_and_yaml_make_the_same_faults():
         "rolling_restart": build.rolling_restart("order-1", "order-2", "order-3"),
         "lose_region": build.lose_region("east"),
         "request": build.request("order", "/actuator/degradation/recommendation", json={"level": 1}, undo={"level": 0}),
+        "limit": build.limit("order", cpus=0.5),
     }
 
     assert {kind: fault_of(kind) for kind in FAULTS} == made
@@ -195,6 +198,8 @@ def test_python_and_yaml_make_the_same_faults():
     [
         (lambda: build.latency("order", "2s"), "'order' is not a link"),
         (lambda: build.latency(LINK, "2"), "'2' is not a duration"),
+        (lambda: build.limit("order"), "cpus: 0.5, memory: 64MB, or both"),
+        (lambda: build.limit("order", memory="1MB"), "6000000"),
         (lambda: build.latency(LINK, "500us"), "less than one millisecond"),
         (lambda: build.latency(LINK, "0s"), "greater than 0"),
         (lambda: build.timeout(LINK, "300us"), "less than one millisecond"),

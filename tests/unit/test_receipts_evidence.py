@@ -109,6 +109,19 @@ def test_clients_that_give_up_show_the_delay_too(tmp_path):
     assert found.numbers["delay_is_lower_bound"]
 
 
+def test_a_link_that_speaks_no_http_is_seen_to_be_down_by_its_connections(tmp_path):
+    """A connection a question, as to a Redis: those before it ended well, those while it was down were refused."""
+    run = Run(scenario(fault={"proxy": "down", "link": LINK}), shop([AVAILABLE])).load(0, 15).fault()
+    for number in range(150):
+        second = number / 10
+        protocol, ending, by = (
+            ("unknown", "refused", "upstream") if 3.005 <= second < 9 else ("raw", "closed", "client")
+        )
+        run.add("connections", LINK, number, protocol, at(second), at(second), at(second + 0.001), by, ending, 20, 10)
+
+    assert receipt(run, tmp_path, "fault").status == "APPLIED"
+
+
 def test_refused_connections_prove_that_a_link_was_down(tmp_path):
     """Refusals while it was down and answers before and after."""
     run = Run(scenario(fault={"proxy": "down", "link": LINK}), shop([AVAILABLE])).load(0, 15).fault()
@@ -235,6 +248,45 @@ def test_a_request_that_was_answered_twice_is_applied(tmp_path):
 )
 def test_a_request_without_its_answers_is_not_applied(tmp_path, run, status):
     """Without an answer to the request, and to its undoing, nobody knows whether the service heard of it."""
+    found = receipt(run, tmp_path, "fault")
+
+    assert (found.verdict, found.status) == (Verdict.INCONCLUSIVE, status)
+
+
+LIMIT = {"resources": "limit", "service": "order", "cpus": 0.5, "memory": "64MB"}
+
+
+def limited(freed_s: float | None = 9.001, **freed) -> Run:
+    """A run with order held to half a core and 64 MB from 3 s to 9 s, and what that kept it from."""
+    run = Run(scenario(fault=LIMIT), shop([AVAILABLE])).load(0, 15).fault()
+    run.event(3.001, "service.limited", "order", cpus=0.5, memory_bytes=64_000_000)
+    if freed_s is not None:
+        run.event(freed_s, "service.unlimited", "order", **{"throttled_s": 1.5, "memory_hits": 3, **freed})
+    return run
+
+
+def test_a_limit_that_was_run_into_is_applied(tmp_path):
+    """The service had to wait for a processor, and memory was refused: both with their figures."""
+    found = receipt(limited(), tmp_path, "fault")
+
+    assert (found.verdict, found.status) == (Verdict.PASS, "APPLIED")
+    assert (found.numbers["cpus"], found.numbers["throttled_s"], found.numbers["memory_hits"]) == (0.5, 1.5, 3)
+    assert "waited 1.50 s for a processor and was refused memory 3 times" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("run", "status"),
+    [
+        (limited(throttled_s=0.0), "NO EFFECT"),
+        (limited(memory_hits=0), "NO EFFECT"),
+        (limited(throttled_s=None), "NO EVIDENCE"),
+        (limited(None), "UNCLEAR"),
+        (Run(scenario(fault=LIMIT), shop([AVAILABLE])).load(0, 15).fault(), "NO EVIDENCE"),
+    ],
+    ids=["never waited", "never refused", "not to be seen", "not given back", "no event"],
+)
+def test_a_limit_that_hurt_nobody_is_not_applied(tmp_path, run, status):
+    """A service that never needed what it was denied proves nothing, nor does one of which nobody knows."""
     found = receipt(run, tmp_path, "fault")
 
     assert (found.verdict, found.status) == (Verdict.INCONCLUSIVE, status)
