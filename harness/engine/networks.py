@@ -27,11 +27,18 @@ MOST_TRIES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """One network as it was made; `proxy` is the address kept for the run's proxy."""
+    """One network as it was made; `proxy` is the address kept for the run's proxy, `gateway` the engine's own."""
 
     name: str
     id: str
     proxy: str
+    gateway: str
+
+    def is_here(self) -> bool:
+        """Whether an interface of this machine is in it: then its addresses are reached without any published port."""
+        import psutil
+
+        return any(one.address == self.gateway for found in psutil.net_if_addrs().values() for one in found)
 
 
 def make_networks(engine: Engine, run_id: str, names: Sequence[str]) -> dict[str, Network]:
@@ -60,7 +67,7 @@ def _make(engine: Engine, run_id: str, name: str, blocks: Sequence[IPv4Network])
                 raise
             problem = error  # another run took it a moment ago
             continue
-        return Network(name=name, id=answer["Id"], proxy=str(hosts[-1]))
+        return Network(name=name, id=answer["Id"], proxy=str(hosts[-1]), gateway=str(hosts[0]))
     raise SetUpError(f"{problem}", hint="too many networks at once; see: docker network ls, and harness clean")
 
 

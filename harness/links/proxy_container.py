@@ -51,11 +51,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Ports of the proxy in its control network."""
+    """
+    Ports of the proxy in its control network. entries are published on this machine; where it is in that network
+    itself (direct), the others are asked there: each published port costs the engine half a second at the end.
+    """
 
     api: int
     gate: int
-    others: tuple[int, ...]
+    entries: tuple[int, ...]
+    passages: tuple[int, ...]
+    direct: bool
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """Those that the engine has to publish."""
+        return self.entries if self.direct else (self.api, self.gate, *self.entries, *self.passages)
 
 
 class ProxyContainer:
@@ -101,15 +111,17 @@ class ProxyContainer:
         self._log.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         self._follower = Follower(self._engine, self._id, self._log)
         self._follower.start()
-        self.gate = GateClient("127.0.0.1", self._published[self._ports.gate], self._token)
-        self.toxiproxy.connect(("127.0.0.1", self._published[self._ports.api]))
+        self.gate = GateClient(*self.published(self._ports.gate), self._token)
+        self.toxiproxy.connect(self.published(self._ports.api))
         self._await_both()
         self.toxiproxy.make_proxies()
         return self.gate.clock()
 
     def published(self, port: int) -> Address:
         """Where this machine reaches a port of the proxy."""
-        return "127.0.0.1", self._published[port]
+        if port in self._published:
+            return "127.0.0.1", self._published[port]
+        return self._control.address, port
 
     def published_ports(self) -> list[int]:
         """Every port of this machine that leads to it."""
@@ -171,7 +183,7 @@ class ProxyContainer:
                 os.chown(one, IMAGE_USER, IMAGE_USER)
 
     def _create(self, api: Any, image: str) -> str:
-        ports = (self._ports.api, self._ports.gate, *self._ports.others)
+        ports = self._ports.published
         host = api.create_host_config(
             binds=[f"{self._run_dir / 'proxy'}:/config:ro", f"{self._run_dir / SPOOL_FOLDER / 'proxy'}:/spool"],
             port_bindings=dict.fromkeys(ports, ("127.0.0.1", None)),
@@ -198,9 +210,7 @@ class ProxyContainer:
         self._published = {
             int(port.partition("/")[0]): int(places[0]["HostPort"]) for port, places in bound.items() if places
         }
-        missing = [
-            port for port in (self._ports.api, self._ports.gate, *self._ports.others) if port not in self._published
-        ]
+        missing = [port for port in self._ports.published if port not in self._published]
         if missing:
             raise SetUpError(
                 f"the engine did not publish the proxy's ports {missing}; is it started with --iptables=false?"

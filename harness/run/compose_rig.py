@@ -102,6 +102,7 @@ class ComposeRig:
         self._world = RunWorld(
             toxiproxy=proxy.toxiproxy, gate=proxy.gate, topology=self._topology, address=self.service_address,
             emit=self._emit, seed=self._seed, clock=self._clock, groups=self._system.members,
+            links=[link.name for link in self._system.links],
         )  # fmt: skip
 
     def _command_environment(self) -> dict[str, str]:
@@ -136,8 +137,8 @@ class ComposeRig:
                 for one in layout.segments
             ],
             ports=Ports(
-                api=layout.api_port, gate=layout.gate_port,
-                others=(*layout.entries.values(), *layout.passages.values()),
+                api=layout.api_port, gate=layout.gate_port, entries=tuple(layout.entries.values()),
+                passages=tuple(layout.passages.values()), direct=control.is_here(),
             ),
             links=self._link_specs(layout, networks), passages=self._passage_specs(layout, control),
             share=share(engine, PROXY_PROGRAMS),
@@ -187,6 +188,7 @@ class ComposeRig:
             project, layout, run_id=self._run_id, project_name=name,
             networks={part: network.name for part, network in networks.items()}, environment=self._environment,
             share=share(self._engine),
+            asked=[service for service, one in self._system.services.items() if one.ready_path is not None],
         )  # fmt: skip
         with open(file, "w", encoding="utf-8", opener=private_opener) as opened:
             opened.write(text)

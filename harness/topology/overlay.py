@@ -7,7 +7,7 @@ links, and two runs could not stand side by side). Everything gets the run's lab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness.engine.labels import PART, RUN, SERVICE
 from harness.errors import InputError, Mistake
 from harness.system.container_layout import ContainerLayout, upstream_name
 
+CALM_CHECKS = "10s"  # between health checks of a service that the harness asks itself
 _FOREIGN_MODES = ("host", "container:", "service:", "none")
 
 
@@ -70,15 +71,26 @@ def overlay(
     networks: Mapping[str, str],
     environment: Mapping[str, Mapping[str, str]],
     share: Mapping[str, int | str] | None = None,
+    asked: Collection[str] = (),
 ) -> str:
     """
     The overlay's text. networks: the layout's names -> the engine's; environment: a scenario's `with`, by service;
-    share: each service's part of the processor, under Compose's names, where the person's file says nothing of it.
+    share: each service's part of the processor, under Compose's names, where the person's file says nothing of it;
+    asked: services whose readiness the harness asks by itself. Where nobody waits for their health, their health checks
+    come seldom: each is a program started in the container, and five a second cost as much as the system under test.
     """
+    awaited = {
+        other
+        for service in project["services"].values()
+        for other, how in (service.get("depends_on") or {}).items()
+        if (how or {}).get("condition") == "service_healthy"
+    }
+    calm = {name for name in set(asked) - awaited if project["services"][name].get("healthcheck")}
     services = {
         name: {
             **_service(name, service, layout.networks_of(name), run_id, environment.get(name, {})),
             **{key: value for key, value in (share or {}).items() if not service.get(key)},
+            **({"healthcheck": {"interval": CALM_CHECKS}} if name in calm else {}),
         }
         for name, service in project["services"].items()
     }

@@ -99,6 +99,25 @@ def test_the_overlay_takes_ports_names_and_foreign_volumes_away(layout):
     assert all(network["external"] for network in found["networks"].values())
 
 
+def test_health_checks_come_seldom_where_the_harness_asks_and_nobody_waits_for_them(layout):
+    """One that another service waits for keeps its pace, and so does one whose readiness only the engine knows."""
+    checked = {"healthcheck": {"test": ["CMD", "true"], "interval": "1s"}}
+    project = {
+        "services": {
+            "web": checked | {"depends_on": {"a": {"condition": "service_healthy"}, "b": {"condition": "service_started"}}},
+            "a": checked, "b": checked, "cache": checked,
+        }
+    }  # fmt: skip
+    networks = {segment.name: f"run-{segment.name}" for segment in layout.segments}
+    text = overlay(
+        project, layout, run_id="r", project_name="p", networks=networks, environment={}, asked=["web", "a", "b"]
+    )
+    services = yaml.load(text, Loader)["services"]
+
+    assert ["b", "web"] == sorted(name for name, service in services.items() if "healthcheck" in service)
+    assert {"interval": "10s"} == services["b"]["healthcheck"]
+
+
 def test_a_service_on_the_hosts_network_is_refused():
     """It could be reached past every link, so no verdict on it would be worth anything."""
     with pytest.raises(InputError, match="web has network_mode 'host'"):
