@@ -48,8 +48,12 @@ truth: install ## runs that lie, each in one way: what the judge says of them (f
 truth-clean: install ## three clean scenarios 50 times each: all pass, none differs from itself; RUNS=50, JOBS=2
 	@$(BIN)/python -m tests.truth --clean $(or $(RUNS),50) --side-by-side $(or $(JOBS),1)
 
-survival: install ## kill real runs anywhere, 100 times, and see that nothing is left; KILLS=10, SEED=n, JOBS=3
+survival: install ## kill real runs anywhere, 100 times, and see that nothing is left; KILLS=10, SEED=n, JOBS=3, BACKEND=compose
+ifeq ($(BACKEND),compose)
+	@$(BIN)/python -m tests.survival.compose --kills $(or $(KILLS),30) --seed $(or $(SEED),1)
+else
 	@$(BIN)/python -m tests.survival --kills $(or $(KILLS),100) --seed $(or $(SEED),1) --side-by-side $(or $(JOBS),1)
+endif
 
 scenarios: install ## every shipped scenario: ordinary, must_fail and inconclusive
 	@$(BIN)/harness run scenarios

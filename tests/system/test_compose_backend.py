@@ -12,11 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from compose_engine import found_engine, left
 
-from harness.engine.connect import compose_version, connect
 from harness.engine.labels import PART, RUN, SERVICE
-from harness.engine.sources import fingerprint
-from harness.errors import HarnessError
 from harness.faults.build import kill, pause
 from harness.run.options import RunOptions
 from harness.testing import live_system
@@ -42,26 +40,9 @@ except OSError as error:
 @pytest.fixture(scope="module")
 def engine():
     """An engine that has both images, or no test."""
-    try:
-        found = connect(limit_s=60)
-        compose_version()
-        with found.asking("find the images") as api:
-            api.inspect_image("harness-shop")
-            labels = api.inspect_image("harness-proxy")["Config"]["Labels"]
-    except HarnessError as error:
-        pytest.skip(f"{error} ({error.hint})")
-    if labels.get("io.harness.sources") != fingerprint():
-        pytest.skip("the image harness-proxy is of other sources: make images")
+    found = found_engine("harness-shop")
     yield found
     found.close()
-
-
-def left(engine, run_id=None):
-    """What of a run, or of any, the engine has."""
-    filters = {"label": [RUN if run_id is None else f"{RUN}={run_id}"]}
-    with engine.asking("look") as api:
-        things = [*api.containers(all=True, filters=filters), *api.networks(filters=filters)]
-        return things + list(api.volumes(filters=filters).get("Volumes") or ())
 
 
 def container_of(engine, run_id, service):
@@ -104,10 +85,11 @@ def test_a_system_in_containers_is_walled_in_hurt_and_gone(engine, tmp_path):
             api.connect_container_to_network(order["Id"], network)
         assert "reached" == said(engine, order, home, "18083")
 
-        with shop.fault(pause("user")):
-            pass
-        with shop.fault(kill("recommendation")):
-            pass
+        with shop.load("checkout", arrivals="10/s", steady="1s", recovery="1s"):
+            with shop.fault(pause("user")):
+                pass
+            with shop.fault(kill("recommendation")):
+                pass
 
     journal = sqlite3.connect(f"file:{next(tmp_path.glob('*/journal.db'))}?mode=ro", uri=True)
     told = {}
@@ -164,33 +146,3 @@ def begun(engine, runner, folder):
                 return runs[0], found[0]
         time.sleep(0.05)
     pytest.fail(f"no container ran; the runner's exit code is {runner.poll()}")
-
-
-def test_an_image_that_does_not_exist_is_a_failed_set_up(engine, tmp_path):
-    """Exit code 4, one message with the image in it, nothing left behind."""
-    compose = tmp_path / "compose.yaml"
-    compose.write_text(
-        "services: {web: {image: 'no-such-image-anywhere:1', expose: ['80']}}\n"
-        "x-harness: {entry: web, profiles: {look: {requests: [{name: GET /}]}}}\n"
-    )
-    scenario = tmp_path / "scenario.yaml"
-    scenario.write_text(
-        f"name: nothing\nsystem: {compose}\nload: {{profile: look, arrivals: 10/s}}\ntimeline:\n  - steady: 1s\n"
-        "expect:\n  - availability: {at_least: 99%}\n"
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "harness",
-        "run",
-        scenario,
-        "--backend",
-        "compose",
-        "--reports",
-        tmp_path,
-        "--plain",
-    ]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-
-    assert (4, True) == (answer.returncode, "no-such-image-anywhere" in answer.stdout + answer.stderr)
-    assert left(engine, next(path.parent.name for path in tmp_path.glob("*/leases.jsonl"))) == []
