@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness.run.interruption import terminated_like_interrupted
 from tests.turns import Turns
 
 from . import clean
@@ -35,9 +36,15 @@ def main() -> int:
     parser.add_argument("--side-by-side", type=int, default=1, metavar="N", help="with --clean: so many at a time")
     parser.add_argument("--minutes", type=float, default=math.inf, help="with --clean: begin no run after so long")
     options = parser.parse_args()
-    if options.clean is not None:
-        end_s = time.monotonic() + 60 * options.minutes
-        return clean_runs(options.clean, options.side_by_side, end_s, options.reports)
+    with terminated_like_interrupted():  # nothing of it is left in the temporary folder, then
+        if options.clean is not None:
+            end_s = time.monotonic() + 60 * options.minutes
+            return clean_runs(options.clean, options.side_by_side, end_s, options.reports)
+        return mutants(options)
+
+
+def mutants(options: argparse.Namespace) -> int:
+    """Record, lie, judge; write the matrix."""
     rows: list[Row] = []
 
     def tell(row: Row) -> None:
