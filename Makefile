@@ -36,7 +36,7 @@ images: install ## build the images of the Compose backend; no image registry is
 	@PYTHON=$(BIN)/python compose/images
 
 demo-compose: install ## the quick scenarios in Docker Compose (an engine of its own where none runs)
-	@eval "$$(.ci/docker start)" && $(MAKE) --no-print-directory images && $(BIN)/harness run scenarios --tag quick --backend compose
+	@said=$$(.ci/docker start) && eval "$$said" && $(MAKE) --no-print-directory images && $(BIN)/harness run scenarios --tag quick --backend compose
 
 test: install ## every test that needs no Docker
 	@echo "running the tests"

@@ -57,21 +57,25 @@ def undo(
     also: tuple[Identity, ...] = (),
 ) -> Undone:
     """
-    End every process of a run: who carries its tag, who is in its leases, and everybody below them. Beside that, and
-    once more after it, remove its containers, networks and volumes from every engine that its leases name.
+    End every process of a run: who carries its tag, who is in its leases, and everybody below them. Beside that remove
+    its containers, networks and volumes from every engine that its leases name, until a while after the last process
+    was gone nothing of it turns up any more.
 
     A pid that belongs to somebody else by now is left alone. Never ends this process or its ancestors.
     """
     leased = (*started(run_dir / FILE_NAME), *also)
     spare = lineage()
     with ThreadPoolExecutor(max_workers=1) as pool:
-        first = pool.submit(_remove_containers, run_id, run_dir, limit_s, 0.0) if engines(run_dir / FILE_NAME) else None
+        removal = pool.submit(lambda: (*_remove_containers(run_id, run_dir, limit_s, quiet_s), time.monotonic()))
         ended, left = kill_until_gone(
             lambda: tagged(RUN_VARIABLE, run_id, leased=leased, spare=spare), limit_s=limit_s, quiet_s=quiet_s
         )
-        removed = first.result()[0] if first is not None else []
-    more, kept = _remove_containers(run_id, run_dir, limit_s, quiet_s)  # what a killed `up` had just asked for
-    return Undone(ended=(*ended.values(), *dict.fromkeys((*removed, *more))), left=(*left, *kept))
+        gone_s = time.monotonic()
+        removed, kept, looked_s = removal.result()
+    if kept or looked_s - quiet_s < gone_s:  # too early a look for what a killed `up` had just asked for
+        more, kept = _remove_containers(run_id, run_dir, limit_s, quiet_s)
+        removed += more
+    return Undone(ended=(*ended.values(), *dict.fromkeys(removed)), left=(*left, *kept))
 
 
 def _remove_containers(run_id: str, run_dir: Path, limit_s: float, quiet_s: float) -> tuple[list[str], list[str]]:
