@@ -1,4 +1,4 @@
-"""The runner dies by SIGKILL in the middle of a failover: nothing of the database is left, wherever one looks."""
+"""The runner dies by SIGKILL in the middle of a failover: nothing of the system is left, wherever one looks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.children import RUN_VARIABLE
+
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-SCENARIO = ROOT / "scenarios" / "failover" / "primary-killed.yaml"
 START_LIMIT_S = 120.0
 UNDO_LIMIT_S = 30.0
 
@@ -26,40 +27,73 @@ def unheld_segments() -> set[str]:
     return {line.split()[1] for line in lines if int(line.split()[6]) == 0}
 
 
-def running_below(folder: Path) -> list[int]:
-    """Everybody whose command line names the run's folder: postgres has its data folder in it."""
-    found = []
-    for process in psutil.process_iter():
+def is_there(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def belongs(process: psutil.Process, folder: Path, run: str) -> bool:
+    """Whether its command line names the run's folder (postgres has its data in it) or its environment the run."""
+    try:
+        return str(folder) in " ".join(process.cmdline()) or process.environ().get(RUN_VARIABLE) == run
+    except psutil.Error:
+        return False
+
+
+def running_of(folder: Path) -> list[psutil.Process]:
+    """Everybody of the run in this folder of reports."""
+    run = next(folder.glob("*/journal.db")).parent.name
+    return [process for process in psutil.process_iter() if belongs(process, folder, run) and is_there(process)]
+
+
+def names_of(processes: list[psutil.Process]) -> set[str]:
+    found = set()
+    for process in processes:
         try:
-            if str(folder) in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
+            found.add(process.name())
         except psutil.Error:
             continue
     return found
 
 
-def test_a_runner_killed_in_the_middle_of_a_failover_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "done", "programs"),
+    [
+        ("failover/primary-killed", "on: pg0 is killed", {"postgres"}),
+        ("redundancy/instance-killed", "on: order-2 is killed", {"haproxy", "redis-server"}),
+        ("redundancy/redis-primary-lost", "on: redis-1 is killed", {"redis-server"}),
+    ],
+)
+def test_a_runner_killed_in_the_middle_of_a_failover_leaves_nothing(
+    tmp_path: Path, scenario: str, done: str, programs: set[str]
+) -> None:
     """No process, no shared memory, no data folder but the run's own."""
     before = unheld_segments()
-    with (tmp_path / "said.txt").open("wb") as log:
+    said, reports = tmp_path / "said.txt", tmp_path / "reports"
+    file = ROOT / "scenarios" / f"{scenario}.yaml"
+    with said.open("wb") as log:
         runner = subprocess.Popen(
-            [sys.executable, "-m", "harness", "run", str(SCENARIO), "--reports", str(tmp_path / "reports"), "--plain"],
+            [sys.executable, "-m", "harness", "run", str(file), "--reports", str(reports), "--plain"],
             cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     ends_s = time.monotonic() + START_LIMIT_S
-    while "on: pg0 is killed" not in (tmp_path / "said.txt").read_text("utf-8"):
-        assert runner.poll() is None, (tmp_path / "said.txt").read_text("utf-8")
-        assert time.monotonic() < ends_s, (tmp_path / "said.txt").read_text("utf-8")
+    while done not in said.read_text("utf-8"):
+        assert runner.poll() is None, said.read_text("utf-8")
+        assert time.monotonic() < ends_s, said.read_text("utf-8")
         time.sleep(0.02)
-    assert running_below(tmp_path / "reports")
+    started = psutil.Process(runner.pid).children(recursive=True)
+    assert programs <= names_of(started)
 
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait(10)
     ends_s = time.monotonic() + UNDO_LIMIT_S
-    while running_below(tmp_path / "reports") and time.monotonic() < ends_s:
+    while (any(map(is_there, started)) or running_of(reports)) and time.monotonic() < ends_s:
         time.sleep(0.1)
 
-    assert running_below(tmp_path / "reports") == []
+    assert [process for process in started if is_there(process)] == []
+    assert running_of(reports) == []
     assert unheld_segments() - before == set()
-    folders = {path.parent for path in (tmp_path / "reports").glob("*/data/*/PG_VERSION")}
-    assert folders
+    if "postgres" in programs:
+        assert list(reports.glob("*/data/*/PG_VERSION"))
