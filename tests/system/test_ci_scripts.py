@@ -1,5 +1,5 @@
 """
-What a CI server would do with a fresh clone: the shell lines of action.yml, as they stand there.
+What a CI server would do with a fresh clone: the shell lines of action.yml and of the GitLab job, as they stand there.
 
 The server's own parts (checkout, artefacts, the step summary's page) are not here; everything it would type is. Where
 HARNESS_CI_PYTHON names an environment, it is used like a server's cache: what is installed there is not fetched again.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from documents import files
 
 ROOT = Path(__file__).parents[2]
 PASS, INCONCLUSIVE = 0, 3
@@ -24,7 +25,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not os.environ.get("HARNESS_CI_SCRIPTS"),
-        reason="installs from a package registry: HARNESS_CI_SCRIPTS=1 runs it",
+        reason="installs from a package registry, twice: HARNESS_CI_SCRIPTS=1 runs it",
     ),
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a fresh clone needs a repository"),
 ]
@@ -81,3 +82,23 @@ def test_the_actions_steps_install_run_and_judge_in_a_fresh_clone(runner: Runner
         pytest.skip(f"the machine kept the run from its verdict: {runner.said}")
     assert code == PASS, runner.said
     assert "steady-state" in runner.summary.read_text()
+
+
+def test_the_gitlab_jobs_lines_install_run_and_judge(runner: Runner) -> None:
+    """Of docs/ci.md, in a project that brings what its own services need, and a policy."""
+    job = yaml.safe_load(files(ROOT / "docs" / "ci.md")[".gitlab-ci.yml"])["resilience"]
+    source = f"git+file://localhost{runner.clone}"
+    (runner.clone / "gate.yaml").write_text("require: [steady-state]\n")
+
+    assert runner.run(f'python -m pip install -q "harness[shop] @ {source}"') == PASS, runner.said
+    for line in job["before_script"]:
+        assert runner.run(line, HARNESS=source) == PASS, f"{line}\n{runner.said}"
+    run, gate = job["script"]
+    assert runner.run(run) == PASS, f"{run}\n{runner.said}"
+    code = runner.run(gate)
+
+    assert (runner.clone / "reports" / "junit.xml").is_file()
+    assert "steady-state" in (runner.clone / "reports" / "gate.md").read_text()
+    if code == INCONCLUSIVE:
+        pytest.skip(f"the machine kept the run from its verdict: {runner.said}")
+    assert code == PASS, runner.said
